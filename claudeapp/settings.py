@@ -1,0 +1,200 @@
+"""What is this installation set to? One file, read from the environment (and from `.env` where it exists)."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+
+from claudeapp import environment
+from claudeapp.admin_theme import UNFOLD as UNFOLD
+from claudeapp.environment import BASE_DIR, VAR_DIR
+
+environment.read_dotenv(BASE_DIR / ".env")
+
+DEBUG = environment.yes_no("DEBUG", default=False)
+PORT = environment.whole_number("PORT", 8000, 1, 65535)
+LOG_LEVEL = environment.one_of("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+
+# --- Who may reach this server ---
+if DEBUG:
+    SECRET_KEY = environment.text("SECRET_KEY", "development-only-not-a-secret-" + "x" * 30)
+    ALLOWED_HOSTS = environment.names("ALLOWED_HOSTS") or ["localhost", "127.0.0.1", "[::1]"]
+else:
+    SECRET_KEY = environment.required("SECRET_KEY", "a long random text, or DEBUG=true for a trial on your own machine.")
+    environment.required("ALLOWED_HOSTS", "the host names people use, separated by commas.")
+    ALLOWED_HOSTS = environment.names("ALLOWED_HOSTS")
+CSRF_TRUSTED_ORIGINS = environment.names("CSRF_TRUSTED_ORIGINS")
+for origin in CSRF_TRUSTED_ORIGINS:
+    if not origin.startswith(("http://", "https://")):
+        environment.refuse("CSRF_TRUSTED_ORIGINS", f"must hold addresses such as https://claude.example.org, not {origin!r}.")
+
+# --- Claude ---
+ANTHROPIC_API_KEY = environment.text("ANTHROPIC_API_KEY")
+if not ANTHROPIC_API_KEY and not DEBUG:
+    environment.required("ANTHROPIC_API_KEY", "the key that this server calls Claude with.")
+# Without a key the simulator stands in for Claude, and every page says so.
+SIMULATED = not ANTHROPIC_API_KEY
+SIMULATOR_PORT = environment.whole_number("SIMULATOR_PORT", PORT + 1 if PORT < 65535 else PORT - 1, 1, 65535)
+ANTHROPIC_BASE_URL = environment.web_address(
+    "ANTHROPIC_BASE_URL",
+    f"http://127.0.0.1:{SIMULATOR_PORT}" if SIMULATED else "https://api.anthropic.com",
+)
+# How long one attempt at a call may take in all, in seconds.
+CALL_TIMEOUT = environment.whole_number("CALL_TIMEOUT", 600, 1, 86400)
+# A running call whose process has not renewed this lease is taken to be lost, in seconds.
+CALL_LEASE = 30
+# How often a call is tried before it is given up.
+CALL_ATTEMPTS = 5
+
+# --- Where things are kept ---
+VAR_DIR.mkdir(exist_ok=True)
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": environment.database("DATABASE_URL", f"sqlite:///{VAR_DIR / 'claudeapp.sqlite3'}"),
+}
+REDIS_EMBEDDED = not environment.text("REDIS_URL")
+REDIS_URL = environment.redis_address("REDIS_URL", environment.default_redis_url())
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "core.User"
+
+# --- Work ---
+_queue = {"URL": REDIS_URL, "DEFAULT_TIMEOUT": CALL_TIMEOUT + 60, "DEFAULT_RESULT_TTL": 60}
+RQ_QUEUES: dict[str, dict[str, Any]] = {name: dict(_queue) for name in ("calls", "batches", "housekeeping")}
+RQ = {"WORKER_CLASS": "core.jobs.worker.CallWorker"}
+# The queue dashboard is registered in core.admin, where it asks for a permission and not only for staff status.
+RQ_SHOW_ADMIN_LINK = False
+
+INSTALLED_APPS = [
+    "core",
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "django_rq",
+    "csp",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "claudeapp.urls"
+WSGI_APPLICATION = "claudeapp.wsgi.application"
+ASGI_APPLICATION = "claudeapp.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "core.pages.context.installation",
+            ],
+        },
+    },
+]
+
+# --- Language and time ---
+LANGUAGE_CODE = "en"
+TIME_ZONE = environment.time_zone("TIME_ZONE", "UTC")
+USE_I18N = True
+USE_TZ = True
+
+# --- Static files ---
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage",
+    },
+}
+
+# --- Signing in ---
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "catalogue"
+LOGOUT_REDIRECT_URL = "catalogue"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+
+# --- Safety in the browser ---
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    },
+}
+# The admin's theme computes with Alpine.js, which evaluates expressions; it too runs no inline script.
+ADMIN_CONTENT_SECURITY_POLICY = {"script-src": [SELF, UNSAFE_EVAL], "style-src": [SELF, UNSAFE_INLINE]}
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+if not DEBUG:
+    # Behind a proxy that ends TLS; HTTPS_ONLY=false is for a trial without one.
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    HTTPS_ONLY = environment.yes_no("HTTPS_ONLY", default=True)
+    SECURE_SSL_REDIRECT = HTTPS_ONLY
+    # A probe asks from inside, without TLS.
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+    SESSION_COOKIE_SECURE = HTTPS_ONLY
+    CSRF_COOKIE_SECURE = HTTPS_ONLY
+    SECURE_HSTS_SECONDS = 31536000 if HTTPS_ONLY else 0
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS_ONLY
+    SECURE_HSTS_PRELOAD = HTTPS_ONLY
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
+
+# --- Logs ---
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "loggers": {
+        "django": {"handlers": ["console"], "level": LOG_LEVEL, "propagate": False},
+        # Requests to Claude are logged by this project with the call's id; these would repeat them.
+        "httpx2": {"level": "WARNING"},
+        "anthropic": {"level": "WARNING"},
+    },
+}
+
+SENTRY_DSN = environment.text("SENTRY_DSN")
+if SENTRY_DSN:
+    if importlib.util.find_spec("sentry_sdk") is None:
+        environment.refuse("SENTRY_DSN", "is set, but sentry-sdk is not installed: install requirements/prod.txt.")
+    import sentry_sdk
+
+    sentry_sdk.init(dsn=environment.web_address("SENTRY_DSN", ""), send_default_pii=False, max_request_body_size="never")

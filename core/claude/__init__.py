@@ -1,0 +1,1 @@
+"""How is Claude called? The only room that knows the SDK."""

@@ -1,0 +1,116 @@
+"""What can go wrong between us and Claude, does trying again help, and may it have been billed?"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import anthropic
+
+# The API's own types for the faults that pass; they also come as an event in a stream whose status was 200.
+PASSING_TYPES = frozenset({"rate_limit_error", "overloaded_error", "api_error", "timeout_error"})
+# No person and no wait inside a call's life lifts these; the API sends them as 429 without a `retry-after`.
+SPEND_LIMIT_CODES = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached"})
+
+
+@dataclass
+class ClaudeError(Exception):
+    """A request that brought no whole answer.
+
+    `usage` holds what the API had reported until then, as it came; empty if nothing.
+    """
+
+    type: str
+    message: str
+    status: int | None = None
+    request_id: str = ""
+    retryable: bool = False
+    may_be_billed: bool = False
+    # Seconds that the API asks to wait, or None.
+    retry_after: float | None = None
+    usage: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.type}: {self.message}"
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Turn what the SDK raises inside the block into `ClaudeError`."""
+    import anthropic
+    import httpx2
+
+    try:
+        yield
+    except anthropic.APIStatusError as error:
+        raise from_status(error) from error
+    except anthropic.APITimeoutError as error:
+        raise timed_out() from error
+    except (anthropic.APIConnectionError, httpx2.TransportError) as error:
+        cause = error.__cause__ or error
+        raise _broken(cause) from error
+    except anthropic.AnthropicError as error:
+        raise ClaudeError("configuration_error", str(error)) from error
+
+
+def from_status(error: anthropic.APIStatusError) -> ClaudeError:
+    """An answer with an error status. None of these is billed."""
+    status = error.status_code
+    kind = str(error.type or "api_error")
+    passing = status in {408, 409, 429} or status >= 500
+    return ClaudeError(
+        type=kind,
+        message=error.api_message or error.message,
+        status=status,
+        request_id=error.request_id or "",
+        retryable=passing and error.error_code not in SPEND_LIMIT_CODES,
+        retry_after=_retry_after(error.response.headers),
+    )
+
+
+def from_event(event: dict[str, Any], request_id: str) -> ClaudeError:
+    """An `error` event in a stream that had begun well: what was written until then is billed."""
+    error = event.get("error") or {}
+    kind = str(error.get("type") or "api_error")
+    return ClaudeError(
+        type=kind,
+        message=str(error.get("message") or "The answer broke off."),
+        status=200,
+        request_id=request_id,
+        retryable=kind in PASSING_TYPES,
+        may_be_billed=True,
+    )
+
+
+def cut_off(request_id: str) -> ClaudeError:
+    """A stream that ended without `message_stop`, about which the SDK says nothing."""
+    message = "The connection to Claude ended before the answer did."
+    return ClaudeError("incomplete_stream", message, request_id=request_id, retryable=True, may_be_billed=True)
+
+
+def timed_out() -> ClaudeError:
+    message = "Claude did not answer in time."
+    return ClaudeError("timeout_error", message, retryable=True, may_be_billed=True)
+
+
+def _broken(cause: BaseException) -> ClaudeError:
+    import httpx2
+
+    # Without a connection nothing was sent; with one that broke, the request may have been worked on.
+    connected = not isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
+    if isinstance(cause, httpx2.ConnectError):
+        message = "Claude cannot be reached: no connection."
+    else:
+        message = "The connection to Claude broke."
+    return ClaudeError("connection_error", message, retryable=True, may_be_billed=connected)
+
+
+def _retry_after(headers: Any) -> float | None:
+    """Seconds from `retry-after-ms` or `retry-after`; a date or nonsense counts as not given."""
+    for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        with contextlib.suppress(TypeError, ValueError):
+            return max(0.0, float(headers.get(name)) / scale)
+    return None

@@ -1,0 +1,85 @@
+"""What did Claude answer, put together from the events of a stream?"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Reply:
+    """An answer as it grows; whole once `stopped` is set.
+
+    `usage` is what the API reported, as it came: the start holds the input side, and each later report is cumulative,
+    so it replaces and is never added.
+    """
+
+    request_id: str = ""
+    model: str = ""
+    content: list[dict[str, Any]] = field(default_factory=list)
+    stop_reason: str = ""
+    usage: dict[str, Any] = field(default_factory=dict)
+    stopped: bool = False
+    _json_parts: dict[int, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def text(self) -> str:
+        return "".join(block["text"] for block in self.content if block.get("type") == "text")
+
+    def take(self, event: dict[str, Any]) -> str:
+        """Add one event; answers the text that it brought, often none."""
+        handler = _HANDLERS.get(event.get("type", ""))
+        return handler(self, event) if handler else ""
+
+    def _start(self, event: dict[str, Any]) -> str:
+        message = event["message"]
+        self.model = message.get("model") or ""
+        self.usage = dict(message.get("usage") or {})
+        return ""
+
+    def _start_block(self, event: dict[str, Any]) -> str:
+        block = dict(event["content_block"])
+        self.content.append(block)
+        return str(block.get("text") or "") if block.get("type") == "text" else ""
+
+    def _grow_block(self, event: dict[str, Any]) -> str:
+        index, delta = event["index"], event["delta"]
+        block, kind = self.content[index], delta.get("type")
+        if kind == "text_delta":
+            block["text"] = block.get("text", "") + delta["text"]
+            return str(delta["text"])
+        if kind == "thinking_delta":
+            block["thinking"] = block.get("thinking", "") + delta["thinking"]
+        elif kind == "signature_delta":
+            block["signature"] = delta["signature"]
+        elif kind == "input_json_delta":
+            self._json_parts[index] = self._json_parts.get(index, "") + delta["partial_json"]
+        elif kind == "citations_delta":
+            block.setdefault("citations", []).append(delta["citation"])
+        return ""
+
+    def _stop_block(self, event: dict[str, Any]) -> str:
+        parts = self._json_parts.pop(event["index"], "")
+        if parts:
+            self.content[event["index"]]["input"] = json.loads(parts)
+        return ""
+
+    def _finish(self, event: dict[str, Any]) -> str:
+        self.stop_reason = (event.get("delta") or {}).get("stop_reason") or self.stop_reason
+        self.usage.update({key: value for key, value in (event.get("usage") or {}).items() if value is not None})
+        return ""
+
+    def _stop(self, event: dict[str, Any]) -> str:  # noqa: ARG002 - one signature for all events
+        self.stopped = True
+        return ""
+
+
+_HANDLERS = {
+    "message_start": Reply._start,
+    "content_block_start": Reply._start_block,
+    "content_block_delta": Reply._grow_block,
+    "content_block_stop": Reply._stop_block,
+    "message_delta": Reply._finish,
+    "message_stop": Reply._stop,
+}

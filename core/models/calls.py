@@ -1,0 +1,252 @@
+"""What was asked of Claude, how far is it, and what came back?"""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+import uuid
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.urls import reverse
+from django.utils import timezone
+
+from core.models.prompts import Prompt, PromptVersion
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
+    from core.models.people import User
+
+
+class CallQuerySet(models.QuerySet["Call"]):
+    def visible_to(self, user: User | AnonymousUser) -> CallQuerySet:
+        """The calls whose content `user` may read: their own, or all with the permission for it."""
+        if not user.is_authenticated:
+            return self.none()
+        return self if user.has_perm("core.view_all_calls") else self.filter(user=user)
+
+    def runnable(self, now: dt.datetime) -> CallQuerySet:
+        """Queued ones, and waiting ones whose time has come."""
+        return self.filter(Q(status=Call.Status.QUEUED) | Q(status=Call.Status.WAITING, not_before__lte=now))
+
+    def forgotten(self, now: dt.datetime, grace: dt.timedelta) -> CallQuerySet:
+        """Calls for the queue that should have started more than `grace` ago, by the time they were put there."""
+        return self.runnable(now).filter(lane=Call.Lane.QUEUE, dispatched_at__lt=now - grace)
+
+    def lost(self, now: dt.datetime) -> CallQuerySet:
+        """Running calls whose process has not renewed its lease."""
+        return self.filter(status=Call.Status.RUNNING, lease_until__lt=now)
+
+    def claim(self, call_id: uuid.UUID, lease: dt.timedelta) -> Call | None:
+        """Take a runnable call for this process, or answer None where somebody else has it or it is not to run."""
+        now = timezone.now()
+        token = secrets.token_hex(8)
+        taken = (
+            self.runnable(now)
+            .filter(pk=call_id)
+            .update(
+                status=Call.Status.RUNNING,
+                lease_token=token,
+                lease_until=now + lease,
+                attempt=F("attempt") + 1,
+                started_at=now,
+                sent_at=None,
+                not_before=None,
+            )
+        )
+        return self.get(pk=call_id) if taken == 1 else None
+
+
+class Call(models.Model):
+    """One request of one person or program: frozen inputs, status, answer, and the reason for its model."""
+
+    class Lane(models.TextChoices):
+        SYNC = "sync", "At once"
+        STREAM = "stream"
+        QUEUE = "queue", "Queue"
+        BATCH = "batch"
+
+    class Door(models.TextChoices):
+        FORM = "form", "Form"
+        TRY = "try", "Trial of a draft"
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "Waiting for a free worker"
+        RUNNING = "running", "At work"
+        WAITING = "waiting", "Waiting to try again"
+        SUCCEEDED = "succeeded", "Done"
+        FAILED = "failed", "Failed"
+        DEAD = "dead", "Given up"
+        CANCELED = "canceled", "Canceled"
+
+    UNSENT: ClassVar = [Status.QUEUED, Status.WAITING]
+    FINISHED: ClassVar = [Status.SUCCEEDED, Status.FAILED, Status.DEAD, Status.CANCELED]
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    created_at = models.DateTimeField("asked", default=timezone.now, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="calls", verbose_name="person"
+    )
+    door = models.CharField("came by", max_length=20, choices=Door.choices, default=Door.FORM)
+    lane = models.CharField(max_length=10, choices=Lane.choices, default=Lane.QUEUE)
+    prompt = models.ForeignKey(Prompt, on_delete=models.PROTECT, null=True, blank=True, related_name="calls")
+    version = models.ForeignKey(PromptVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="calls")
+    again_of = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="reruns", verbose_name="repeats")
+    inputs = models.JSONField(default=dict, blank=True)
+    request = models.JSONField("request as sent", default=dict)
+    demo = models.BooleanField("demo data", default=False, editable=False)
+
+    status = models.CharField(max_length=20, choices=Status.choices, default=Status.QUEUED)
+    attempt = models.PositiveSmallIntegerField("attempts", default=0)
+    dispatched_at = models.DateTimeField("put into the queue", default=timezone.now, editable=False)
+    not_before = models.DateTimeField("not before", null=True, blank=True)
+    lease_token = models.CharField(max_length=16, blank=True, editable=False)
+    lease_until = models.DateTimeField(null=True, blank=True, editable=False)
+    started_at = models.DateTimeField("started", null=True, blank=True)
+    sent_at = models.DateTimeField("sent", null=True, blank=True)
+    first_text_at = models.DateTimeField("first words", null=True, blank=True)
+    finished_at = models.DateTimeField("finished", null=True, blank=True)
+
+    model = models.CharField(max_length=120, blank=True)
+    reason = models.CharField("why this model", max_length=500, blank=True)
+    text = models.TextField("answer", blank=True)
+    content = models.JSONField("answer as it came", default=list, blank=True)
+    stop_reason = models.CharField(max_length=40, blank=True)
+    request_id = models.CharField("Claude's request id", max_length=120, blank=True)
+    error_type = models.CharField("kind of error", max_length=60, blank=True)
+    error_status = models.PositiveSmallIntegerField("HTTP status", null=True, blank=True)
+    error_message = models.TextField("error in Claude's words", blank=True)
+
+    objects = CallQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-created_at", "-id"]
+        indexes: ClassVar = [
+            models.Index(fields=["-created_at", "-id"], name="call_newest"),
+            models.Index(fields=["user", "-created_at", "-id"], name="call_newest_of_user"),
+            models.Index(fields=["prompt", "-created_at", "-id"], name="call_newest_of_prompt"),
+            models.Index(fields=["request_id"], name="call_request_id"),
+            models.Index(
+                fields=["dispatched_at"],
+                name="call_to_run",
+                condition=Q(status__in=["queued", "waiting"]),
+            ),
+            models.Index(fields=["lease_until"], name="call_running", condition=Q(status="running")),
+        ]
+        permissions: ClassVar = [
+            ("view_all_calls", "Can read everybody's calls"),
+            ("cancel_call", "Can cancel anybody's calls"),
+            ("rerun_call", "Can run anybody's calls again"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    def get_absolute_url(self) -> str:
+        return reverse("call", args=[self.pk])
+
+    @property
+    def finished(self) -> bool:
+        return self.status in self.FINISHED
+
+    @property
+    def cancelable(self) -> bool:
+        return self.status in self.UNSENT
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the last attempt took, from its start to its end."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()
+
+    @property
+    def cost(self) -> Decimal | None:
+        """What its exchanges with Claude cost together, in USD; None while any of them is unknown."""
+        records = self.cost_records.all()
+        corrected = {record.corrects_id for record in records}
+        amounts = [record.amount for record in records if record.pk not in corrected]
+        known = [amount for amount in amounts if amount is not None]
+        return sum(known, Decimal(0)) if len(known) == len(amounts) else None
+
+    # Each state change is one conditional UPDATE; False says that somebody else was first.
+
+    def _change(self, allowed: Q, **values: Any) -> bool:
+        changed = Call.objects.filter(allowed, pk=self.pk).update(**values)
+        if changed:
+            for name, value in values.items():
+                setattr(self, name, value)
+        return bool(changed)
+
+    def _holds_lease(self) -> Q:
+        return Q(status=self.Status.RUNNING, lease_token=self.lease_token)
+
+    def renew(self, lease: dt.timedelta) -> bool:
+        """Say that this process is still at it."""
+        return self._change(self._holds_lease(), lease_until=timezone.now() + lease)
+
+    def mark_sent(self, model: str, reason: str) -> bool:
+        """Note, before anything is sent, that it may have been: from here on this attempt may be billed."""
+        return self._change(self._holds_lease(), sent_at=timezone.now(), model=model, reason=reason)
+
+    def mark_first_text(self) -> bool:
+        return self._change(self._holds_lease(), first_text_at=timezone.now())
+
+    def succeed(self, *, text: str, content: list[dict[str, Any]], stop_reason: str, model: str, request_id: str) -> bool:
+        return self._change(
+            self._holds_lease(),
+            status=self.Status.SUCCEEDED,
+            text=text,
+            content=content,
+            stop_reason=stop_reason,
+            model=model,
+            request_id=request_id,
+            error_type="",
+            error_status=None,
+            error_message="",
+            **self._ended(),
+        )
+
+    def fail(self, status: str, error: dict[str, Any], *, text: str = "", content: list[dict[str, Any]] | None = None) -> bool:
+        """End as failed (it is of no use to try again) or dead (it was tried often enough), keeping any partial text."""
+        return self._change(
+            self._holds_lease(), status=status, text=text, content=content or [], **error, **self._ended()
+        )
+
+    def wait(self, until: dt.datetime, error: dict[str, Any]) -> bool:
+        """Try again at `until`, not earlier."""
+        return self._change(
+            self._holds_lease(),
+            status=self.Status.WAITING,
+            not_before=until,
+            dispatched_at=until,
+            lease_until=None,
+            lease_token="",
+            **error,
+        )
+
+    def give_back(self) -> bool:
+        """Queue a call again whose process is gone."""
+        lost = Q(status=self.Status.RUNNING, lease_token=self.lease_token, lease_until__lt=timezone.now())
+        return self._change(
+            lost, status=self.Status.QUEUED, lease_until=None, lease_token="", dispatched_at=timezone.now()
+        )
+
+    def give_up(self, error: dict[str, Any]) -> bool:
+        """End a call whose process is gone once too often."""
+        lost = Q(status=self.Status.RUNNING, lease_token=self.lease_token, lease_until__lt=timezone.now())
+        return self._change(lost, status=self.Status.DEAD, **error, **self._ended())
+
+    def mark_dispatched(self) -> bool:
+        return self._change(Q(status__in=self.UNSENT), dispatched_at=timezone.now())
+
+    def cancel(self) -> bool:
+        """Cancel what has not been sent; what is already at work runs to its end."""
+        return self._change(Q(status__in=self.UNSENT), status=self.Status.CANCELED, **self._ended())
+
+    def _ended(self) -> dict[str, Any]:
+        return {"finished_at": timezone.now(), "lease_until": None, "not_before": None}

@@ -1,0 +1,102 @@
+"""What was each exchange with Claude billed at? Rows are added, never changed."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NoReturn
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from core.models.calls import Call
+from core.models.catalogue import Price
+from core.models.fields import MoneyField
+from core.models.prompts import Immutable, Prompt
+
+
+class CostRecordQuerySet(models.QuerySet["CostRecord"]):
+    def update(self, **kwargs: Any) -> NoReturn:  # noqa: ARG002 - the signature it closes
+        raise TypeError("cost records are never changed")
+
+    def delete(self) -> NoReturn:
+        raise TypeError("cost records are never deleted")
+
+    def unknown(self) -> CostRecordQuerySet:
+        """Those whose amount is still unknown: no later record has put it right."""
+        return self.filter(amount__isnull=True, correction=None)
+
+    def remove_demo(self) -> int:
+        """Delete the demo's records; answers how many. Nothing else may delete any."""
+        return self.filter(demo=True)._raw_delete(self.db)
+
+
+class CostRecord(Immutable):
+    """One exchange that may have been billed: usage as it came, the price used, the amount.
+
+    `amount` is NULL with a reason where usage or price is unknown; unknown is never zero.
+    """
+
+    class Purpose(models.TextChoices):
+        ANSWER = "answer", "Answer"
+
+    at = models.DateTimeField("when", default=timezone.now, editable=False)
+    call = models.ForeignKey(Call, on_delete=models.PROTECT, related_name="cost_records")
+    attempt = models.PositiveSmallIntegerField(default=1)
+    purpose = models.CharField(max_length=20, choices=Purpose.choices, default=Purpose.ANSWER)
+    # Copied from the call so that reports read one table.
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+", verbose_name="person"
+    )
+    prompt = models.ForeignKey(Prompt, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    model = models.CharField(max_length=120)
+    request_id = models.CharField("Claude's request id", max_length=120, blank=True)
+
+    input_tokens = models.PositiveIntegerField("input tokens", null=True)
+    output_tokens = models.PositiveIntegerField("output tokens", null=True)
+    cache_write_5m_tokens = models.PositiveIntegerField("tokens written to cache, 5 minutes", null=True)
+    cache_write_1h_tokens = models.PositiveIntegerField("tokens written to cache, 1 hour", null=True)
+    cache_read_tokens = models.PositiveIntegerField("tokens read from cache", null=True)
+    web_searches = models.PositiveIntegerField("web searches", null=True)
+    raw_usage = models.JSONField("usage as it came", null=True)
+
+    price = models.ForeignKey(Price, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    # A copy, because a price can be corrected later and what was spent then stays as it was.
+    rates = models.JSONField("rates used", null=True)
+    amount = MoneyField("amount in USD", null=True)
+    unknown_reason = models.CharField("why the amount is unknown", max_length=200, blank=True)
+    corrects = models.OneToOneField(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="correction", verbose_name="puts right"
+    )
+    demo = models.BooleanField("demo data", default=False, editable=False)
+
+    objects = CostRecordQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "cost record"
+        ordering: ClassVar = ["-at", "-id"]
+        indexes: ClassVar = [
+            models.Index(fields=["-at", "-id"], name="cost_newest"),
+            models.Index(fields=["prompt", "-at"], name="cost_newest_of_prompt"),
+            models.Index(fields=["user", "-at"], name="cost_newest_of_user"),
+        ]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["request_id"], condition=~Q(request_id=""), name="one_record_per_request_id"),
+            models.UniqueConstraint(
+                fields=["call", "attempt", "purpose"],
+                condition=Q(request_id=""),
+                name="one_record_without_request_id_per_attempt",
+            ),
+            models.CheckConstraint(
+                condition=Q(amount__isnull=False, unknown_reason="") | (Q(amount__isnull=True) & ~Q(unknown_reason="")),
+                name="unknown_amount_has_a_reason",
+            ),
+            models.CheckConstraint(condition=Q(amount__isnull=True) | Q(amount__gte=0), name="amount_not_negative"),
+        ]
+        permissions: ClassVar = [("view_spend", "Can see what everybody spent")]
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.at:%Y-%m-%d %H:%M}"
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:  # noqa: ARG002 - the signature it closes
+        raise TypeError("cost records are never deleted")

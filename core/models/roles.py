@@ -1,0 +1,59 @@
+"""Which roles come ready, and what may each of them do?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps.registry import Apps
+
+# Each role lists all it may do; a person with two roles may do what either allows.
+_LOOK_AT_PROMPTS = ["view_prompt", "view_promptversion", "view_variable", "view_systemprompt", "view_systempromptversion"]
+_LOOK_AT_CATALOGUE = ["view_claudemodel", "view_price"]
+_EDIT_PROMPTS = [
+    *_LOOK_AT_PROMPTS,
+    *_LOOK_AT_CATALOGUE,
+    "add_prompt",
+    "change_prompt",
+    "try_prompt",
+    *(f"{verb}_variable" for verb in ("add", "change", "delete")),
+    *(f"{verb}_systemprompt" for verb in ("add", "change")),
+]
+_PUBLISH_PROMPTS = [*_EDIT_PROMPTS, "publish_prompt", "delete_prompt", "delete_systemprompt"]
+_SEE_MONEY = ["view_spend", "view_costrecord", "view_call", "view_all_calls", *_LOOK_AT_CATALOGUE]
+_FINANCE = [*_SEE_MONEY, "add_price", "change_price", "delete_price"]
+_OPERATE = [
+    *_LOOK_AT_PROMPTS,
+    *_SEE_MONEY,
+    "change_claudemodel",
+    "cancel_call",
+    "rerun_call",
+    "view_queues",
+    "remove_demo",
+]
+_ADMINISTER = [
+    *_PUBLISH_PROMPTS,
+    *_FINANCE,
+    *_OPERATE,
+    *(f"{verb}_user" for verb in ("add", "change", "delete", "view")),
+    *(f"{verb}_group" for verb in ("add", "change", "delete", "view")),
+]
+
+ROLES: dict[str, list[str]] = {
+    "Member": [],
+    "Prompt editor": _EDIT_PROMPTS,
+    "Prompt publisher": _PUBLISH_PROMPTS,
+    "Finance": _FINANCE,
+    "Operator": _OPERATE,
+    "Administrator": _ADMINISTER,
+}
+
+def grant_roles(apps: Apps, **kwargs: Any) -> None:  # noqa: ARG001 - the signal's signature
+    """Make the ready-made groups and give each what `ROLES` says and it lacks; what was added by hand stays."""
+    group_model = apps.get_model("auth", "Group")
+    permission_model = apps.get_model("auth", "Permission")
+    for name, codenames in ROLES.items():
+        group, _ = group_model.objects.get_or_create(name=name)
+        missing = permission_model.objects.filter(
+            content_type__app_label__in=["core", "auth"], codename__in=codenames
+        ).exclude(pk__in=group.permissions.values("pk"))
+        group.permissions.add(*missing)
