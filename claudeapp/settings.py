@@ -8,7 +8,7 @@ from typing import Any
 from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 
 from claudeapp import environment
-from claudeapp.admin_theme import UNFOLD as UNFOLD
+from claudeapp.admin_theme import UNFOLD  # noqa: F401 - a setting
 from claudeapp.environment import BASE_DIR, VAR_DIR
 
 environment.read_dotenv(BASE_DIR / ".env")
@@ -22,13 +22,17 @@ if DEBUG:
     SECRET_KEY = environment.text("SECRET_KEY", "development-only-not-a-secret-" + "x" * 30)
     ALLOWED_HOSTS = environment.names("ALLOWED_HOSTS") or ["localhost", "127.0.0.1", "[::1]"]
 else:
-    SECRET_KEY = environment.required("SECRET_KEY", "a long random text, or DEBUG=true for a trial on your own machine.")
+    SECRET_KEY = environment.required(
+        "SECRET_KEY", "a long random text, or DEBUG=true for a trial on your own machine."
+    )
     environment.required("ALLOWED_HOSTS", "the host names people use, separated by commas.")
     ALLOWED_HOSTS = environment.names("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = environment.names("CSRF_TRUSTED_ORIGINS")
 for origin in CSRF_TRUSTED_ORIGINS:
     if not origin.startswith(("http://", "https://")):
-        environment.refuse("CSRF_TRUSTED_ORIGINS", f"must hold addresses such as https://claude.example.org, not {origin!r}.")
+        environment.refuse(
+            "CSRF_TRUSTED_ORIGINS", f"must hold addresses such as https://claude.example.org, not {origin!r}."
+        )
 
 # --- Claude ---
 ANTHROPIC_API_KEY = environment.text("ANTHROPIC_API_KEY")
@@ -197,4 +201,6 @@ if SENTRY_DSN:
         environment.refuse("SENTRY_DSN", "is set, but sentry-sdk is not installed: install requirements/prod.txt.")
     import sentry_sdk
 
-    sentry_sdk.init(dsn=environment.web_address("SENTRY_DSN", ""), send_default_pii=False, max_request_body_size="never")
+    sentry_sdk.init(
+        dsn=environment.web_address("SENTRY_DSN", ""), send_default_pii=False, max_request_body_size="never"
+    )

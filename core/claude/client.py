@@ -40,7 +40,9 @@ def _client_of(_pid: int, api_key: str, base_url: str) -> Anthropic:
     import httpx2
 
     limits = httpx2.Limits(
-        max_connections=MOST_CONNECTIONS, max_keepalive_connections=MOST_CONNECTIONS, keepalive_expiry=KEEP_ALIVE
+        max_connections=MOST_CONNECTIONS,
+        max_keepalive_connections=MOST_CONNECTIONS,
+        keepalive_expiry=KEEP_ALIVE,
     )
     # Our own queue retries; the SDK's retries would multiply with it.
     return anthropic.Anthropic(
@@ -59,8 +61,7 @@ def preload() -> None:
 class Answering:
     """An answer on its way: iterate for the pieces of text; afterwards `reply` is whole.
 
-    Raises `ClaudeError` where it does not become whole; the error then holds the usage that had been reported, and
-    `reply` what had come.
+    Raises `ClaudeError` where it does not become whole; `reply` then holds what had come.
     """
 
     def __init__(self, request: dict[str, Any], timeout: float) -> None:
@@ -74,7 +75,6 @@ class Answering:
                 yield from self._pieces()
         except ClaudeError as error:
             error.request_id = error.request_id or self.reply.request_id
-            error.usage = self.reply.usage
             # Once the answer has begun, its input at least is billed.
             error.may_be_billed = error.may_be_billed or bool(self.reply.usage)
             raise
@@ -94,7 +94,7 @@ class Answering:
 
 
 def stream(request: dict[str, Any], timeout: float) -> Answering:
-    """Send a Messages request (without `stream`) and read its answer as it is written, for `timeout` seconds at most."""
+    """Send a Messages request (without `stream`) and read its answer as it is written, for at most `timeout` seconds."""
     return Answering(request, timeout)
 
 
@@ -126,4 +126,7 @@ def _events(response: Any) -> Iterator[dict[str, Any]]:
 
     for event in Stream.raw_events(response):
         if event.data:
-            yield json.loads(event.data)
+            try:
+                yield json.loads(event.data)
+            except ValueError as error:
+                raise cut_off(response.headers.get("request-id") or "") from error

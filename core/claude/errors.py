@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,10 +18,7 @@ SPEND_LIMIT_CODES = frozenset({"enforced_spend_limit_reached", "contract_spend_l
 
 @dataclass
 class ClaudeError(Exception):
-    """A request that brought no whole answer.
-
-    `usage` holds what the API had reported until then, as it came; empty if nothing.
-    """
+    """A request that brought no whole answer."""
 
     type: str
     message: str
@@ -31,7 +28,6 @@ class ClaudeError(Exception):
     may_be_billed: bool = False
     # Seconds that the API asks to wait, or None.
     retry_after: float | None = None
-    usage: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.type}: {self.message}"

@@ -20,6 +20,8 @@ class Reply:
     content: list[dict[str, Any]] = field(default_factory=list)
     stop_reason: str = ""
     usage: dict[str, Any] = field(default_factory=dict)
+    # What the start reports of the output is only its first token; the sum comes near the end.
+    usage_complete: bool = False
     stopped: bool = False
     _json_parts: dict[int, str] = field(default_factory=dict, repr=False)
 
@@ -67,7 +69,9 @@ class Reply:
 
     def _finish(self, event: dict[str, Any]) -> str:
         self.stop_reason = (event.get("delta") or {}).get("stop_reason") or self.stop_reason
-        self.usage.update({key: value for key, value in (event.get("usage") or {}).items() if value is not None})
+        reported = event.get("usage") or {}
+        self.usage.update({key: value for key, value in reported.items() if value is not None})
+        self.usage_complete = reported.get("output_tokens") is not None
         return ""
 
     def _stop(self, event: dict[str, Any]) -> str:  # noqa: ARG002 - one signature for all events

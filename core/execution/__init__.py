@@ -1,0 +1,1 @@
+"""How does one Call run, from claim to settlement?"""

@@ -1,0 +1,1 @@
+"""How does a running call reach the browsers that watch it?"""

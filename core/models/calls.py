@@ -89,13 +89,25 @@ class Call(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     created_at = models.DateTimeField("asked", default=timezone.now, editable=False)
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="calls", verbose_name="person"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="calls",
+        verbose_name="person",
     )
     door = models.CharField("came by", max_length=20, choices=Door.choices, default=Door.FORM)
     lane = models.CharField(max_length=10, choices=Lane.choices, default=Lane.QUEUE)
     prompt = models.ForeignKey(Prompt, on_delete=models.PROTECT, null=True, blank=True, related_name="calls")
     version = models.ForeignKey(PromptVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="calls")
-    again_of = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="reruns", verbose_name="repeats")
+    again_of = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="reruns",
+        verbose_name="repeats",
+    )
     inputs = models.JSONField(default=dict, blank=True)
     request = models.JSONField("request as sent", default=dict)
     demo = models.BooleanField("demo data", default=False, editable=False)
@@ -193,10 +205,9 @@ class Call(models.Model):
         """Note, before anything is sent, that it may have been: from here on this attempt may be billed."""
         return self._change(self._holds_lease(), sent_at=timezone.now(), model=model, reason=reason)
 
-    def mark_first_text(self) -> bool:
-        return self._change(self._holds_lease(), first_text_at=timezone.now())
-
-    def succeed(self, *, text: str, content: list[dict[str, Any]], stop_reason: str, model: str, request_id: str) -> bool:
+    def succeed(
+        self, *, text: str, content: list[dict[str, Any]], stop_reason: str, model: str, request_id: str
+    ) -> bool:
         return self._change(
             self._holds_lease(),
             status=self.Status.SUCCEEDED,
@@ -211,8 +222,15 @@ class Call(models.Model):
             **self._ended(),
         )
 
-    def fail(self, status: str, error: dict[str, Any], *, text: str = "", content: list[dict[str, Any]] | None = None) -> bool:
-        """End as failed (it is of no use to try again) or dead (it was tried often enough), keeping any partial text."""
+    def fail(
+        self,
+        status: str,
+        error: dict[str, Any],
+        *,
+        text: str = "",
+        content: list[dict[str, Any]] | None = None,
+    ) -> bool:
+        """End as failed (trying again is of no use) or dead (tried often enough), keeping any partial text."""
         return self._change(
             self._holds_lease(), status=status, text=text, content=content or [], **error, **self._ended()
         )
@@ -249,4 +267,9 @@ class Call(models.Model):
         return self._change(Q(status__in=self.UNSENT), status=self.Status.CANCELED, **self._ended())
 
     def _ended(self) -> dict[str, Any]:
-        return {"finished_at": timezone.now(), "lease_until": None, "not_before": None}
+        return {
+            "finished_at": timezone.now(),
+            "first_text_at": self.first_text_at,
+            "lease_until": None,
+            "not_before": None,
+        }

@@ -86,7 +86,7 @@ class Price(models.Model):
     above_input_tokens = models.PositiveIntegerField(
         "for inputs above",
         default=0,
-        help_text="Tokens of the whole input. Zero is the usual price; a longer band counts for all tokens of a request.",
+        help_text="Tokens of the whole input. Zero is the usual price; a band counts for all tokens of a request.",
     )
     input = _rate("input")
     output = _rate("output")

@@ -39,7 +39,7 @@ class MoneyField(_MoneyBase):
     ) -> Decimal | None:
         return None if value is None else Decimal(int(value)).scaleb(-PLACES)
 
-    def to_python(self, value: Any) -> Decimal | None:  # type: ignore[override]
+    def to_python(self, value: Any) -> Decimal | None:
         if value is None or isinstance(value, Decimal):
             return value
         try:
@@ -55,7 +55,7 @@ class MoneyField(_MoneyBase):
             raise ValueError(f"{value} USD has more than {PLACES} decimal places")
         return int(scaled)
 
-    def formfield(self, **kwargs: Any) -> forms.Field | None:  # type: ignore[override]
+    def formfield(self, **kwargs: Any) -> forms.Field | None:
         return models.Field.formfield(
             self, **{"form_class": forms.DecimalField, "decimal_places": PLACES, "max_digits": 19, **kwargs}
         )

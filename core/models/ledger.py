@@ -46,7 +46,12 @@ class CostRecord(Immutable):
     purpose = models.CharField(max_length=20, choices=Purpose.choices, default=Purpose.ANSWER)
     # Copied from the call so that reports read one table.
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+", verbose_name="person"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name="person",
     )
     prompt = models.ForeignKey(Prompt, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     model = models.CharField(max_length=120)
@@ -66,7 +71,12 @@ class CostRecord(Immutable):
     amount = MoneyField("amount in USD", null=True)
     unknown_reason = models.CharField("why the amount is unknown", max_length=200, blank=True)
     corrects = models.OneToOneField(
-        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="correction", verbose_name="puts right"
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="correction",
+        verbose_name="puts right",
     )
     demo = models.BooleanField("demo data", default=False, editable=False)
 
@@ -81,7 +91,9 @@ class CostRecord(Immutable):
             models.Index(fields=["user", "-at"], name="cost_newest_of_user"),
         ]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["request_id"], condition=~Q(request_id=""), name="one_record_per_request_id"),
+            models.UniqueConstraint(
+                fields=["request_id"], condition=~Q(request_id=""), name="one_record_per_request_id"
+            ),
             models.UniqueConstraint(
                 fields=["call", "attempt", "purpose"],
                 condition=Q(request_id=""),

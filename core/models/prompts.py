@@ -44,7 +44,7 @@ class Immutable(models.Model):
 
 
 class SystemPrompt(models.Model):
-    """A reusable system prompt. Saving a changed text adds a version; published prompts keep the one they were published with."""
+    """A reusable system prompt. Published prompts keep the text they were published with."""
 
     name = models.CharField(max_length=120, unique=True)
     description = models.CharField(max_length=300, blank=True, help_text="What it is for, for whoever picks it.")
@@ -123,10 +123,17 @@ class Prompt(models.Model):
         MAX = "max", "Maximum"
 
     name = models.CharField(max_length=120, help_text="What people see in the list: «Answer a customer».")
-    slug = models.SlugField("address", unique=True, help_text="The last part of the page's address: /p/answer-a-customer/")
+    slug = models.SlugField(
+        "address", unique=True, help_text="The last part of the page's address: /p/answer-a-customer/"
+    )
     description = models.CharField(max_length=300, blank=True, help_text="One sentence on what a person gets from it.")
     system_prompt = models.ForeignKey(
-        SystemPrompt, on_delete=models.PROTECT, null=True, blank=True, related_name="prompts", verbose_name="system prompt"
+        SystemPrompt,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="prompts",
+        verbose_name="system prompt",
     )
     template = models.TextField(
         "prompt", help_text="What is sent. Put each variable where its value belongs: {{customer_message}}."
@@ -150,12 +157,25 @@ class Prompt(models.Model):
         blank=True,
         help_text="A JSON schema that the answer must follow. Empty for an answer in plain text.",
     )
+    run_again_if_lost = models.BooleanField(
+        "run again by itself if an answer is lost",
+        default=True,
+        help_text="When a worker or a connection breaks after sending, Claude may bill the lost answer too.",
+    )
     access = models.CharField("who may use it", max_length=20, choices=Access.choices, default=Access.SIGNED_IN)
     groups = models.ManyToManyField(
-        "auth.Group", blank=True, related_name="prompts", help_text="Used when «Members of the chosen groups» is chosen."
+        "auth.Group",
+        blank=True,
+        related_name="prompts",
+        help_text="Used when «Members of the chosen groups» is chosen.",
     )
     published = models.ForeignKey(
-        "core.PromptVersion", on_delete=models.SET_NULL, null=True, blank=True, editable=False, related_name="+"
+        "core.PromptVersion",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
     )
     demo = models.BooleanField("demo data", default=False, editable=False)
     created_at = models.DateTimeField("created", default=timezone.now, editable=False)
@@ -182,6 +202,7 @@ class Prompt(models.Model):
             "max_tokens": self.max_tokens,
             "effort": self.effort,
             "output_schema": self.output_schema,
+            "run_again_if_lost": self.run_again_if_lost,
             "variables": [variable.as_dict() for variable in self.variables.all()],
         }
 
@@ -239,7 +260,9 @@ class Variable(models.Model):
         YES_NO = "yes_no", "Yes or no"
 
     prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, related_name="variables")
-    name = models.CharField(max_length=60, validators=[VARIABLE_NAME], help_text="As in the prompt, without the braces.")
+    name = models.CharField(
+        max_length=60, validators=[VARIABLE_NAME], help_text="As in the prompt, without the braces."
+    )
     label = models.CharField(max_length=120, help_text="What the form says.")
     kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.TEXT)
     help = models.CharField(max_length=300, blank=True, help_text="A hint below the field.")
@@ -247,10 +270,20 @@ class Variable(models.Model):
     required = models.BooleanField(default=True)
     choices = models.TextField(blank=True, help_text="For a choice: one per line.")
     minimum = models.DecimalField(
-        "at least", max_digits=18, decimal_places=6, null=True, blank=True, help_text="A number's least value, or a text's characters."
+        "at least",
+        max_digits=18,
+        decimal_places=6,
+        null=True,
+        blank=True,
+        help_text="A number's least value, or a text's characters.",
     )
     maximum = models.DecimalField(
-        "at most", max_digits=18, decimal_places=6, null=True, blank=True, help_text="A number's greatest value, or a text's characters."
+        "at most",
+        max_digits=18,
+        decimal_places=6,
+        null=True,
+        blank=True,
+        help_text="A number's greatest value, or a text's characters.",
     )
     position = models.PositiveSmallIntegerField(default=0)
 
@@ -292,16 +325,23 @@ class PromptVersion(Immutable):
     digest = models.CharField(max_length=64, editable=False)
     template = models.TextField()
     system_text = models.TextField(blank=True)
-    system_version = models.ForeignKey(SystemPromptVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    system_version = models.ForeignKey(
+        SystemPromptVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
     variables = models.JSONField(default=list)
     model = models.ForeignKey(ClaudeModel, on_delete=models.PROTECT, related_name="+")
     max_tokens = models.PositiveIntegerField()
     effort = models.CharField(max_length=10, blank=True)
     output_schema = models.JSONField(null=True, blank=True)
+    run_again_if_lost = models.BooleanField(default=True)
     created_at = models.DateTimeField("taken", default=timezone.now, editable=False)
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
     published_at = models.DateTimeField("published", null=True, blank=True, editable=False)
-    published_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    published_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
 
     class Meta:
         verbose_name = "prompt version"
@@ -323,6 +363,7 @@ class PromptVersion(Immutable):
             "max_tokens": self.max_tokens,
             "effort": self.effort,
             "output_schema": self.output_schema,
+            "run_again_if_lost": self.run_again_if_lost,
             "variables": self.variables,
         }
 

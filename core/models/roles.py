@@ -7,7 +7,13 @@ from typing import Any
 from django.apps.registry import Apps
 
 # Each role lists all it may do; a person with two roles may do what either allows.
-_LOOK_AT_PROMPTS = ["view_prompt", "view_promptversion", "view_variable", "view_systemprompt", "view_systempromptversion"]
+_LOOK_AT_PROMPTS = [
+    "view_prompt",
+    "view_promptversion",
+    "view_variable",
+    "view_systemprompt",
+    "view_systempromptversion",
+]
 _LOOK_AT_CATALOGUE = ["view_claudemodel", "view_price"]
 _EDIT_PROMPTS = [
     *_LOOK_AT_PROMPTS,
@@ -46,6 +52,7 @@ ROLES: dict[str, list[str]] = {
     "Operator": _OPERATE,
     "Administrator": _ADMINISTER,
 }
+
 
 def grant_roles(apps: Apps, **kwargs: Any) -> None:  # noqa: ARG001 - the signal's signature
     """Make the ready-made groups and give each what `ROLES` says and it lacks; what was added by hand stays."""

@@ -14,7 +14,7 @@ LONGEST_TEXT = 400_000
 _NOT_A_NUMBER = "Please enter a number, such as 12 or 12.5, without spaces or commas."
 
 
-class Unusable(ValueError):
+class UnusableError(ValueError):
     """A value that a variable cannot take; the message is meant for whoever typed it."""
 
 
@@ -38,31 +38,31 @@ class VariableSpec:
         return cls(**{**values, **limits, "choices": tuple(values.get("choices") or ())})
 
     def clean(self, raw: object) -> str:
-        """The text that takes this variable's place. Raises `Unusable` with a sentence for whoever typed `raw`."""
+        """The text that takes this variable's place. Raises `UnusableError` with a sentence for whoever typed `raw`."""
         if self.kind == "yes_no":
             return "yes" if raw in {True, "yes", "on", "true", "True", "1"} else "no"
         text = ("" if raw is None else str(raw)).replace("\r\n", "\n").strip()
         if not text:
             if self.required:
-                raise Unusable("Please fill this in.")
+                raise UnusableError("Please fill this in.")
             return ""
         return _CLEANERS[self.kind](self, text)
 
 
 def _clean_text(spec: VariableSpec, text: str) -> str:
     if "\x00" in text:
-        raise Unusable("This holds a character that cannot be sent. Please type it again.")
+        raise UnusableError("This holds a character that cannot be sent. Please type it again.")
     longest = LONGEST_TEXT if spec.maximum is None else min(int(spec.maximum), LONGEST_TEXT)
     if len(text) > longest:
-        raise Unusable(f"Please use at most {longest:,} characters; these are {len(text):,}.")
+        raise UnusableError(f"Please use at most {longest:,} characters; these are {len(text):,}.")
     if spec.minimum is not None and len(text) < spec.minimum:
-        raise Unusable(f"Please use at least {int(spec.minimum):,} characters; these are {len(text):,}.")
+        raise UnusableError(f"Please use at least {int(spec.minimum):,} characters; these are {len(text):,}.")
     return text
 
 
 def _clean_choice(spec: VariableSpec, text: str) -> str:
     if text not in spec.choices:
-        raise Unusable("Please choose one of the options.")
+        raise UnusableError("Please choose one of the options.")
     return text
 
 
@@ -70,13 +70,13 @@ def _clean_number(spec: VariableSpec, text: str) -> str:
     try:
         number = Decimal(text) if len(text) <= 40 else Decimal("NaN")
     except InvalidOperation as error:
-        raise Unusable(_NOT_A_NUMBER) from error
+        raise UnusableError(_NOT_A_NUMBER) from error
     if not number.is_finite():
-        raise Unusable(_NOT_A_NUMBER)
+        raise UnusableError(_NOT_A_NUMBER)
     if spec.minimum is not None and number < spec.minimum:
-        raise Unusable(f"Please enter a number of at least {spec.minimum:f}.")
+        raise UnusableError(f"Please enter a number of at least {spec.minimum:f}.")
     if spec.maximum is not None and number > spec.maximum:
-        raise Unusable(f"Please enter a number of at most {spec.maximum:f}.")
+        raise UnusableError(f"Please enter a number of at most {spec.maximum:f}.")
     return f"{number:f}"
 
 
@@ -84,7 +84,7 @@ def _clean_date(spec: VariableSpec, text: str) -> str:  # noqa: ARG001 - one sig
     try:
         return dt.date.fromisoformat(text).isoformat()
     except ValueError as error:
-        raise Unusable("Please enter a date as year-month-day, such as 2026-11-21.") from error
+        raise UnusableError("Please enter a date as year-month-day, such as 2026-11-21.") from error
 
 
 _CLEANERS = {

@@ -1,0 +1,1 @@
+"""What was spent over time, for pages, CSV and charts?"""

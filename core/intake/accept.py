@@ -1,0 +1,70 @@
+"""How does a filled-in form become a Call: validated, rendered, stored, and then put into the queue?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from django.db import transaction
+
+from core.jobs.dispatch import dispatch
+from core.models import Call, PromptVersion, User
+from core.prompts.rendering import render, specs
+from core.prompts.variables import UnusableError
+
+
+class InvalidInputsError(ValueError):
+    """Inputs that cannot be sent; `problems` maps each variable to a sentence for whoever typed it."""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{name}: {problem}" for name, problem in problems.items()))
+        self.problems = dict(problems)
+
+
+def clean_inputs(version: PromptVersion, raw: Mapping[str, object]) -> dict[str, str]:
+    """The text for each variable of `version`. Raises `InvalidInputsError` with all problems at once."""
+    cleaned: dict[str, str] = {}
+    problems: dict[str, str] = {}
+    for spec in specs(version.content()):
+        try:
+            cleaned[spec.name] = spec.clean(raw.get(spec.name))
+        except UnusableError as error:
+            problems[spec.name] = str(error)
+    if problems:
+        raise InvalidInputsError(problems)
+    return cleaned
+
+
+def accept(
+    version: PromptVersion,
+    raw: Mapping[str, object],
+    *,
+    user: User | None,
+    door: str = Call.Door.FORM,
+    again_of: Call | None = None,
+) -> Call:
+    """Store a call and put it into the queue once that is committed. Raises `InvalidInputsError`."""
+    inputs = clean_inputs(version, raw)
+    with transaction.atomic():
+        call = Call.objects.create(
+            user=user,
+            door=door,
+            lane=Call.Lane.QUEUE,
+            prompt_id=version.prompt_id,
+            version=version,
+            inputs=inputs,
+            request=render(version.content(), inputs),
+            again_of=again_of,
+        )
+        transaction.on_commit(partial(dispatch, call.pk))
+    return call
+
+
+def run_again(call: Call, *, user: User | None) -> Call:
+    """The same request once more, as a call of its own.
+
+    Raises `InvalidInputsError`, and ValueError for a call without a version.
+    """
+    if call.version is None:
+        raise ValueError(f"call {call.pk} has no prompt version to run again")
+    return accept(call.version, call.inputs, user=user, door=call.door, again_of=call)

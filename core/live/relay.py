@@ -1,0 +1,80 @@
+"""How are a running call's words passed on to a browser, from wherever it left off?"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import uuid
+from collections.abc import AsyncIterator
+from functools import lru_cache
+from typing import Any
+
+import redis.asyncio as aredis
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import connection
+from redis.exceptions import RedisError
+
+from core.live.channel import key_of
+from core.models import Call
+
+log = logging.getLogger(__name__)
+
+# Seconds between two looks into the database while the stream is silent: it says when a call ended unseen.
+PATIENCE = 2.0
+_EVENT_ID = re.compile(r"^\d+-\d+$")
+
+
+def event_text(kind: str, data: Any, event_id: str = "") -> str:
+    """One server-sent event; `data` travels as JSON, so that line breaks do."""
+    lead = f"id: {event_id}\n" if event_id else ""
+    return f"{lead}event: {kind}\ndata: {json.dumps(data)}\n\n"
+
+
+async def events(call_id: uuid.UUID, last_event_id: str = "") -> AsyncIterator[str]:
+    """Server-sent events of a call from behind `last_event_id` until it ends: started, text, ended.
+
+    What Redis does not have any more, or cannot be asked for, the page reads from the database at the end.
+    """
+    position = last_event_id if _EVENT_ID.match(last_event_id) else "0-0"
+    # Sent at once, so that the browser and every proxy know that the stream is open.
+    yield ": open\n\n"
+    while True:
+        entries = await _read(call_id, position)
+        for position, fields in entries:
+            if fields["kind"] != "ended":
+                yield event_text(fields["kind"], fields["data"], position)
+        if not entries or any(fields["kind"] == "ended" for _, fields in entries):
+            status = await sync_to_async(_status)(call_id)
+            yield event_text("ended" if status in Call.FINISHED else "status", status)
+            if status in Call.FINISHED:
+                return
+
+
+async def _read(call_id: uuid.UUID, position: str) -> list[tuple[str, dict[str, str]]]:
+    """The entries behind `position`, waiting for the first; none after `PATIENCE` seconds or without Redis."""
+    redis: Any = _connection(settings.REDIS_URL)
+    try:
+        answer = await redis.xread({key_of(call_id): position}, block=int(PATIENCE * 1000))
+    except RedisError as error:
+        log.warning("call %s is followed in the database: %s", call_id, error)
+        await asyncio.sleep(PATIENCE)
+        return []
+    return list(answer[0][1]) if answer else []
+
+
+@lru_cache(maxsize=4)
+def _connection(url: str) -> aredis.Redis:
+    # Each watcher waits on a connection of its own, so there is no limit here but the server's.
+    return aredis.Redis.from_url(url, decode_responses=True)
+
+
+def _status(call_id: uuid.UUID) -> str:
+    """How far the call is; the connection is given back, for a watcher may wait for minutes."""
+    try:
+        return Call.objects.values_list("status", flat=True).get(pk=call_id)
+    finally:
+        if not connection.in_atomic_block:
+            connection.close()

@@ -1,0 +1,106 @@
+"""What the tests share: the simulator, an empty Redis, and people for each role."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+from django.conf import settings
+from django.contrib.auth.models import Group
+
+from core.costs import prices
+from core.models import ClaudeModel, Prompt, User, Variable
+from core.routing.catalogue import sync_models
+from core.simulator.server import Simulator
+from tests import environment
+
+
+@pytest.fixture(scope="session")
+def simulator() -> Iterator[Simulator]:
+    """The simulator at the address in the settings, answering at once."""
+    port = int(settings.ANTHROPIC_BASE_URL.rsplit(":", 1)[1])
+    server = Simulator(port=port, pace=0)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(autouse=True)
+def _empty_redis() -> Iterator[None]:
+    yield
+    redis.Redis.from_url(f"unix://{environment.FOLDER}/redis.sock").flushall()
+
+
+@pytest.fixture
+def catalogue(db: None, simulator: Simulator) -> None:
+    """The models as the simulator lists them, and their prices."""
+    sync_models()
+    prices.load(prices.pending_changes())
+
+
+@pytest.fixture
+def person(db: None) -> Callable[..., User]:
+    """Makes a person with the named roles."""
+
+    def make(username: str, *roles: str, staff: bool = False) -> User:
+        user = User.objects.create_user(username, f"{username}@example.org", "secret", is_staff=staff)
+        user.groups.set(Group.objects.filter(name__in=roles))
+        assert user.groups.count() == len(roles)
+        return user
+
+    return make
+
+
+@pytest.fixture
+def outsider(person: Callable[..., User]) -> User:
+    """Somebody with a login and nothing else: no role, no staff status."""
+    return person("outsider")
+
+
+@pytest.fixture
+def member(person: Callable[..., User]) -> User:
+    return person("member", "Member")
+
+
+@pytest.fixture
+def editor(person: Callable[..., User]) -> User:
+    return person("editor", "Prompt editor", staff=True)
+
+
+@pytest.fixture
+def publisher(person: Callable[..., User]) -> User:
+    return person("publisher", "Prompt publisher", staff=True)
+
+
+@pytest.fixture
+def finance(person: Callable[..., User]) -> User:
+    return person("finance", "Finance", staff=True)
+
+
+@pytest.fixture
+def operator(person: Callable[..., User]) -> User:
+    return person("operator", "Operator", staff=True)
+
+
+@pytest.fixture
+def administrator(person: Callable[..., User]) -> User:
+    return person("administrator", "Administrator", staff=True)
+
+
+@pytest.fixture
+def prompt(catalogue: None) -> Prompt:
+    """A published prompt with one long text and one choice, for everyone who is signed in."""
+    made = Prompt.objects.create(
+        name="Summarise a document",
+        slug="summarise",
+        template="Summarise this text in a {{length}} form:\n\n{{document}}",
+        model=ClaudeModel.objects.get(pk="claude-haiku-5-5"),
+        max_tokens=1000,
+    )
+    Variable.objects.create(prompt=made, name="document", label="Document", kind=Variable.Kind.LONG_TEXT)
+    Variable.objects.create(
+        prompt=made, name="length", label="Length", kind=Variable.Kind.CHOICE, choices="short\nlong", default="short"
+    )
+    made.publish(None)
+    return made

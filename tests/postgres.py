@@ -1,0 +1,53 @@
+"""A PostgreSQL cluster that lives as long as a test run, made with the server's own programs."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import pwd
+import shutil
+import subprocess
+from pathlib import Path
+
+
+def binary(name: str) -> str:
+    """The path of a PostgreSQL program; Debian keeps them outside the PATH."""
+    candidates = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
+    found = str(candidates[-1]) if candidates else shutil.which(name)
+    if not found:
+        raise RuntimeError(f"PostgreSQL's {name} is missing: tests/install_parts.sh installs it")
+    return found
+
+
+class Cluster:
+    """One server on a socket in `folder`; the server refuses to run as root, so root lends it another name."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.user = getpass.getuser() if os.getuid() else _unprivileged()
+        self.url = f"postgres://{self.user}@%2F{str(folder)[1:].replace('/', '%2F')}/postgres"
+
+    def start(self) -> None:
+        self.folder.mkdir(parents=True)
+        if os.getuid() == 0:
+            # The server must be able to walk into its folder.
+            self.folder.parent.chmod(0o755)
+            shutil.chown(self.folder, self.user)
+        self._run(
+            "initdb", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C", "-D", str(self.folder / "data")
+        )
+        options = f"-k {self.folder} -c listen_addresses= -c fsync=off -c max_connections=100"
+        log = str(self.folder / "log")
+        self._run("pg_ctl", "start", "-w", "-D", str(self.folder / "data"), "-l", log, "-o", options)
+
+    def stop(self) -> None:
+        self._run("pg_ctl", "stop", "-w", "-m", "immediate", "-D", str(self.folder / "data"))
+
+    def _run(self, program: str, *arguments: str) -> None:
+        account = {"user": self.user} if os.getuid() == 0 else {}
+        subprocess.run([binary(program), *arguments], check=True, cwd=self.folder, stdout=subprocess.DEVNULL, **account)
+
+
+def _unprivileged() -> str:
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in names else "nobody"
