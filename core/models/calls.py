@@ -153,6 +153,8 @@ class Call(models.Model):
             ("view_all_calls", "Can read everybody's calls"),
             ("cancel_call", "Can cancel anybody's calls"),
             ("rerun_call", "Can run anybody's calls again"),
+            ("view_queues", "Can look into the queues"),
+            ("remove_demo", "Can remove the demo data"),
         ]
 
     def __str__(self) -> str:
