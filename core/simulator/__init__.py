@@ -9,11 +9,13 @@ text of a user message, `[[simulate: status=529 retry-after=2]]`. Several may st
 | directive | what happens | billed |
 |---|---|---|
 | `status=529` | an error of that status, with the error type that belongs to it | no |
-| … `retry-after=2`, `retry-after-ms=500`, `should-retry=false` | sets the header (a 429 without an error_code has `retry-after: 1` unless `retry-after=none`) | |
-| … `error_code=enforced_spend_limit_reached` | `error.details.error_code`; such a 429 carries no `retry-after` | |
+| … `retry-after=2`, `retry-after-ms=500`, `should-retry=false` | sets the header | |
+| … `retry-after=none` | no header, where a 429 would have `retry-after: 1` | |
+| … `error_code=enforced_spend_limit_reached` | `error.details.error_code`; then no `retry-after` | |
 | … `type=api_error`, `message="…"` | another error type, another text | |
 | `spend-limit` | 400 whose text begins «You have reached your specified» (the workspace's own limit) | no |
-| `error-event=overloaded_error after=20` | stream: an `error` event after that many deltas; JSON: the status of that type | what was generated |
+| `error-event=overloaded_error after=20` | an `error` event after that many deltas | what was generated |
+| … without a stream | the status of that error type | no |
 | `cut after=20` | stream: ends without `message_stop` after that many deltas; JSON: half a body | what was generated |
 | `drop` | the connection is dropped before anything is generated | no |
 | `drop after=5` | dropped after that many deltas; JSON: dropped after the answer was generated | what was generated |

@@ -1,7 +1,7 @@
 """What text would a helpful model answer?
 
-No model is here: a few tasks are recognised by their words, and each answer is made of pieces of what was asked, so that
-a demo reads sensibly and a test can tell answers apart. The same request gets the same answer.
+No model is here: a few tasks are recognised by their words, and each answer is made of pieces of what was asked, so
+that a demo reads sensibly and a test can tell answers apart. The same request gets the same answer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LANGUAGES = (
 GERMAN = {
     "and": "und", "the": "die", "is": "ist", "we": "wir", "you": "Sie", "not": "nicht", "with": "mit", "for": "für",
     "please": "bitte", "thank": "danke", "order": "Bestellung", "customer": "Kunde", "price": "Preis", "today": "heute",
-    "hello": "hallo", "good": "gut", "invoice": "Rechnung", "month": "Monat", "day": "Tag", "new": "neu", "our": "unser",
+    "hello": "hallo", "good": "gut", "invoice": "Rechnung", "month": "Monat", "day": "Tag", "new": "neu",
     "in": "in", "of": "von", "to": "zu", "a": "ein", "it": "es", "are": "sind", "time": "Zeit", "help": "Hilfe",
 }  # fmt: skip
 FRENCH = {

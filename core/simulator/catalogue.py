@@ -104,7 +104,7 @@ def _always_thinks(model_id: str, name: str, line: str, created: str) -> Model:
 
 def _manual_thinker(model_id: str, name: str, line: str, created: str, **rest: Any) -> Model:
     """Models before adaptive thinking: a budget by hand, smaller windows, samplers and prefill allowed."""
-    settings = {
+    settings: dict[str, Any] = {
         "max_input_tokens": 200_000,
         "max_tokens": 64_000,
         "min_cache_tokens": 4096,

@@ -12,7 +12,7 @@ from http.client import responses
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: no goodbye
 
 
-class ClientGone(ConnectionError):
+class ClientGoneError(ConnectionError):
     """The client went away before it had its answer."""
 
 
@@ -52,7 +52,7 @@ class Connection:
         self.answered = True
 
     def wait(self, seconds: float) -> None:
-        """Sleep; raises `ClientGone` as soon as the client hangs up."""
+        """Sleep; raises `ClientGoneError` as soon as the client hangs up."""
         deadline = time.monotonic() + seconds
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
@@ -65,7 +65,7 @@ class Connection:
         except OSError:
             peeked = b""
         if not peeked:
-            raise ClientGone
+            raise ClientGoneError
         time.sleep(max(0.0, deadline - time.monotonic()))  # it sent its next request already
 
     def _head(self, status: int, headers: Mapping[str, str]) -> bytes:
@@ -83,4 +83,4 @@ class Connection:
             self._socket.sendall(data)
         except OSError as error:
             self.keep_alive = False
-            raise ClientGone from error
+            raise ClientGoneError from error

@@ -104,7 +104,7 @@ def _stopped(text: str, stop_sequences: Any) -> tuple[str, str | None]:
 
 
 def _thinking(params: Mapping[str, Any], model: Model) -> list[Part]:
-    """A thinking block where the model thinks. Its text is left out unless `display` asks for it, as on today's models."""
+    """A thinking block where the model thinks; today's models leave its text out unless `display` asks for it."""
     config = params.get("thinking") or {}
     kind = config.get("type") or ("adaptive" if model.thinks_unasked else "disabled")
     if kind in ("disabled", "between_tools") or (not config and _needs_no_thought(params, model)):

@@ -10,7 +10,7 @@ from typing import Any
 
 from core.simulator.bill import Entry
 from core.simulator.catalogue import Model
-from core.simulator.connection import ClientGone, Connection
+from core.simulator.connection import ClientGoneError, Connection
 from core.simulator.faults import HEADER, Fault, Faults, event_error, find_faults
 from core.simulator.generation import Generation, generate
 from core.simulator.reading import user_text
@@ -125,7 +125,7 @@ def _answer_json(exchange: Exchange) -> None:
     body = json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass")
     try:
         connection.send(200, exchange.request.reply_headers("application/json"), body, cut=cut)
-    except ClientGone:
+    except ClientGoneError:
         entry.seen = False
 
 
@@ -149,7 +149,7 @@ class _Player:
                     return
                 self._send(event)
             self.connection.end_stream()
-        except ClientGone:
+        except ClientGoneError:
             if self.entry:
                 self.entry.seen = False
         finally:

@@ -1,12 +1,12 @@
 """What do today's models refuse, although the types allow it?
 
 Sources: the API reference, the pages on errors, prompt caching, tool use, thinking, effort and structured outputs, and
-the migration guides of the 5.5 models on https://platform.claude.com/docs. Where a message is known, it is the real one.
+the migration guides of the 5.5 models on https://platform.claude.com/docs. Known messages are the real ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from core.simulator.catalogue import Model
@@ -183,21 +183,26 @@ def _check_schema(schema: Any, path: str) -> None:
     if not isinstance(schema, dict):
         raise invalid(f"{path}: Input should be a valid dictionary")
     kind = schema.get("type")
-    if kind is None and not {"enum", "const", "anyOf", "allOf", "$ref"} & schema.keys():
+    if kind is None and not schema.keys() & {"enum", "const", "anyOf", "allOf", "$ref"}:
         raise invalid(f"{path}: Schema must have a 'type', 'enum', 'const', 'anyOf', 'allOf' or '$ref'.")
     if kind == "object" and schema.get("additionalProperties") is not False:
         raise invalid(f"{path}: For 'object' type, 'additionalProperties' must be explicitly set to false")
-    for keyword in UNSUPPORTED_KEYWORDS.get(kind, ()) if isinstance(kind, str) else ():
+    for keyword in UNSUPPORTED_KEYWORDS.get(str(kind), ()):
         if keyword in schema:
             raise invalid(f"{path}: For '{kind}' type, property '{keyword}' is not supported")
+    for name, inner in _inner_schemas(schema):
+        _check_schema(inner, f"{path}.{name}")
+
+
+def _inner_schemas(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for keyword in ("properties", "$defs"):
         for name, inner in (schema.get(keyword) or {}).items():
-            _check_schema(inner, f"{path}.{keyword}.{name}")
+            yield f"{keyword}.{name}", inner
     for keyword in ("anyOf", "allOf"):
         for index, inner in enumerate(schema.get(keyword) or ()):
-            _check_schema(inner, f"{path}.{keyword}.{index}")
+            yield f"{keyword}.{index}", inner
     if "items" in schema:
-        _check_schema(schema["items"], f"{path}.items")
+        yield "items", schema["items"]
 
 
 def _check_signatures(messages: Iterable[Mapping[str, Any]], model: Model) -> None:

@@ -18,6 +18,7 @@ EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 URL = re.compile(r"https?://[^\s)\"'>]+")
 CURRENCIES = {"€": "EUR", "$": "USD", "£": "GBP", "¥": "JPY", "chf": "CHF", "eur": "EUR", "usd": "USD", "gbp": "GBP"}
 MAX_DEPTH = 8
+LONGEST_NUMBER = 15  # characters; what is longer is no amount
 
 
 @dataclass(frozen=True)
@@ -39,18 +40,14 @@ def stable_number(text: str, size: int) -> int:
 
 
 def _value(schema: Any, name: str, source: _Source, depth: int) -> Any:
-    if not isinstance(schema, Mapping):
-        return None
-    schema = _resolved(schema, source.root)
+    schema = _resolved(schema, source.root) if isinstance(schema, Mapping) else {}
     if "const" in schema:
         return schema["const"]
     if schema.get("enum"):
         return _choose(schema["enum"], name, source.text)
-    if "default" in schema and depth > MAX_DEPTH:
-        return schema["default"]
-    for keyword in ("anyOf", "oneOf"):
-        if schema.get(keyword):
-            return _value(_preferred(schema[keyword], depth), name, source, depth + 1)
+    options = schema.get("anyOf") or schema.get("oneOf")
+    if options:
+        return _value(_preferred(options, depth), name, source, depth + 1)
     if schema.get("allOf"):
         return _value(_merged(schema, source.root), name, source, depth + 1)
     maker = MAKERS.get(_type_of(schema))
@@ -79,12 +76,12 @@ def _preferred(options: Sequence[Schema], depth: int) -> Schema:
 def _merged(schema: Schema, root: Schema) -> Schema:
     merged: dict[str, Any] = {key: value for key, value in schema.items() if key != "allOf"}
     for part in schema["allOf"]:
-        part = _resolved(part, root)
+        found = _resolved(part, root)
         merged = {
-            **part,
+            **found,
             **merged,
-            "properties": {**part.get("properties", {}), **merged.get("properties", {})},
-            "required": [*part.get("required", []), *merged.get("required", [])],
+            "properties": {**found.get("properties", {}), **merged.get("properties", {})},
+            "required": [*found.get("required", []), *merged.get("required", [])],
         }
     return merged
 
@@ -154,17 +151,17 @@ def _is_share(name: str) -> bool:
 
 def _clamped(schema: Schema, value: float) -> float:
     value = max(value, schema.get("minimum", value))
-    return min(value, schema.get("maximum", value))
+    return float(min(value, schema.get("maximum", value)))
 
 
 def _named_number(name: str, text: str) -> float | None:
     """The number after the property's name in the text; for an amount the largest, else the first."""
     words = name.replace("_", " ").lower()
     after = re.search(rf"\b{re.escape(words)}\b[^\d\n-]{{0,25}}({NUMBER.pattern})", text.lower()) if words else None
-    if after:
+    if after and len(after.group(1)) <= LONGEST_NUMBER:
         return _to_float(after.group(1))
     plain = ISO_DATE.sub(" ", text)
-    numbers = [_to_float(match) for match in NUMBER.findall(plain)]
+    numbers = [_to_float(match) for match in NUMBER.findall(plain) if len(match) <= LONGEST_NUMBER]
     if not numbers or _is_share(name):
         return None
     return max(numbers) if any(word in words for word in ("total", "amount", "price", "sum")) else numbers[0]

@@ -9,14 +9,15 @@ import signal
 import socket
 import socketserver
 import threading
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from core.simulator import routes
 from core.simulator.batches import Batches
-from core.simulator.connection import ClientGone, Connection
+from core.simulator.connection import ClientGoneError, Connection
 from core.simulator.errors import ApiError, invalid
-from core.simulator.requests import Request
+from core.simulator.requests import Reply, Request
 from core.simulator.state import HUMAN_PACE, State, new_id
 from core.simulator.validation import warm_up
 
@@ -75,13 +76,22 @@ class Simulator:
         self.stop()
 
 
-def serve(host: str = "127.0.0.1", port: int = 8001, *, pace: float = HUMAN_PACE, batch_seconds: float = 20.0) -> None:
-    """Serve until SIGTERM or SIGINT; raises `OSError` if the port is busy."""
+def serve(
+    host: str = "127.0.0.1",
+    port: int = 8001,
+    *,
+    pace: float = HUMAN_PACE,
+    batch_seconds: float = 20.0,
+    on_ready: Callable[[str], object] | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; tells `on_ready` the URL; raises `OSError` if the port is busy."""
     stop = threading.Event()
     simulator = Simulator(host, port, pace=pace, batch_seconds=batch_seconds)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with simulator:
+        if on_ready:
+            on_ready(simulator.url)
         stop.wait()
 
 
@@ -134,7 +144,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         request = self._request()
         try:
             self._answer(request, connection)
-        except ClientGone:
+        except ClientGoneError:
             connection.keep_alive = False
         if not connection.keep_alive:
             self.close_connection = True
@@ -155,7 +165,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 connection.send(reply.status, request.reply_headers(reply.content_type), reply.encode())
         except ApiError as error:
             self._refuse(request, connection, error)
-        except ClientGone:
+        except ClientGoneError:
             raise
         except Exception:
             logger.exception("the simulator itself failed on %s %s", request.method, request.path)
@@ -166,7 +176,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             connection.drop()
             return
         headers = {**request.reply_headers("application/json"), **error.headers}
-        connection.send(error.status, headers, routes.Reply(error.body(request.id)).encode())
+        connection.send(error.status, headers, Reply(error.body(request.id)).encode())
 
     def _body(self, request: Request) -> bytes:
         """The body, read whole even if it is too large: a client that still writes would not read our answer."""

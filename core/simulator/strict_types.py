@@ -1,7 +1,7 @@
 """How do the SDK's parameter types become a strict validator?
 
-The SDK's TypedDicts cannot be handed to pydantic as they are: `Iterable[...]` fields would be validated lazily (that is,
-never), unknown keys would be dropped, strings would be taken for numbers, and a union of twenty blocks would report
+The SDK's TypedDicts cannot be handed to pydantic as they are: `Iterable[...]` fields would be validated lazily (that
+is, never), unknown keys would be dropped, strings would be taken for numbers, and a union of twenty blocks would report
 twenty errors. So `strict()` walks a type once and builds the same type again: lists for iterables, no extra keys,
 strict scalars, and unions that are told apart by the kind of JSON value and then by their `type` (or `role`) field.
 Nothing here knows any name of the API: a new SDK brings its new parameters with it.
@@ -19,6 +19,8 @@ import typing_extensions as te
 from pydantic import ConfigDict, Discriminator, Field, Tag, create_model
 
 MARK = "@"  # begins the tags that are no part of an error's path, see `validation.render_path`
+UNIONS: tuple[Any, ...] = (typing.Union, types.UnionType)
+LITERAL: Any = te.Literal
 SCALARS = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
@@ -26,20 +28,21 @@ def strict(annotation: Any, seen: dict[Any, Any] | None = None) -> Any:
     """The same JSON type, strict: unknown keys, wrong kinds and unknown tags are errors."""
     seen = {} if seen is None else seen
     annotation = _bare(annotation)
-    origin = te.get_origin(annotation)
     if te.is_typeddict(annotation):
         return _strict_dict(annotation, seen)
-    if origin in (typing.Union, types.UnionType):
+    if te.get_origin(annotation) in UNIONS:
         return _strict_union(te.get_args(annotation), seen)
-    if origin is dict:
-        return dict[str, strict(te.get_args(annotation)[1], seen)]  # type: ignore[misc]
-    if origin is not None and isinstance(origin, type) and issubclass(origin, Iterable):
-        return list[strict(te.get_args(annotation)[0], seen)]  # type: ignore[misc]
-    if annotation is object:
-        return Any
+    if te.get_origin(annotation) not in (None, LITERAL):
+        return _strict_container(te.get_origin(annotation), te.get_args(annotation), seen)
     if annotation is datetime.datetime:
         return te.Annotated[annotation, Field(strict=False)]
-    return annotation
+    return Any if annotation is object else annotation
+
+
+def _strict_container(origin: Any, arguments: Sequence[Any], seen: dict[Any, Any]) -> Any:
+    """A dict, or a list for every kind of iterable."""
+    item = strict(arguments[-1], seen)
+    return dict.__class_getitem__((str, item)) if origin is dict else list.__class_getitem__(item)
 
 
 def _bare(annotation: Any) -> Any:
@@ -81,17 +84,17 @@ def _strict_union(members: Sequence[Any], seen: dict[Any, Any]) -> Any:
         if kind:
             by_kind.setdefault(kind, []).append(member)
     nullable = by_kind.pop("null", None) is not None
-    choices = {kind: _one_kind(kind, kinds, seen) for kind, kinds in by_kind.items()}
+    choices = {kind: _one_kind(kinds, seen) for kind, kinds in by_kind.items()}
     if len(choices) == 1:
         result = next(iter(choices.values()))
     else:
         result = _tagged({MARK + kind: choice for kind, choice in choices.items()}, _json_tag(choices))
-    return te.Optional[result] if nullable else result
+    return _any_of([result, None]) if nullable else result
 
 
 def _flat(members: Sequence[Any]) -> Iterable[Any]:
     for member in map(_bare, members):
-        if te.get_origin(member) in (typing.Union, types.UnionType):
+        if te.get_origin(member) in UNIONS:
             yield from _flat(te.get_args(member))
         else:
             yield member
@@ -104,7 +107,7 @@ def _kind_of_type(member: Any) -> str | None:
         return "null"
     if te.is_typeddict(member) or origin is dict:
         return "object"
-    if origin is te.Literal:
+    if origin is LITERAL:
         return SCALARS[type(te.get_args(member)[0])]
     if isinstance(origin, type) and issubclass(origin, Iterable):
         return "array" if te.get_args(member)[0] is not bytes else None
@@ -113,7 +116,7 @@ def _kind_of_type(member: Any) -> str | None:
     return SCALARS.get(member)
 
 
-def _one_kind(kind: str, members: Sequence[Any], seen: dict[Any, Any]) -> Any:
+def _one_kind(members: Sequence[Any], seen: dict[Any, Any]) -> Any:
     dicts = [member for member in members if te.is_typeddict(member)]
     if len(dicts) == 1 and len(members) > 1:  # `InputSchemaTyped | dict`: known keys are checked, others allowed
         return _strict_dict(dicts[0], seen, extra="allow")
@@ -122,7 +125,7 @@ def _one_kind(kind: str, members: Sequence[Any], seen: dict[Any, Any]) -> Any:
     wide = [member for member in members if member in SCALARS]
     if wide:  # `Literal[...] | str` is a string: the literals are only there for editors
         return wide[0]
-    return te.Union[tuple(strict(member, seen) for member in members)]
+    return _any_of([strict(member, seen) for member in members])
 
 
 def _one_object(dicts: Sequence[Any], seen: dict[Any, Any]) -> Any:
@@ -134,13 +137,13 @@ def _one_object(dicts: Sequence[Any], seen: dict[Any, Any]) -> Any:
             mark = "" if key == "type" else MARK
             choices = {mark + tag: strict(item, seen) for tag, item in tags.items()}
             return _tagged(choices, _object_tag(key, mark, _default_tag(dicts, key)))
-    return te.Union[tuple(strict(item, seen) for item in dicts)]
+    return _any_of([strict(item, seen) for item in dicts])
 
 
 def _literals(typed_dict: Any, key: str) -> list[str]:
     hint = te.get_type_hints(typed_dict, include_extras=True).get(key)
     values = [_bare(part) for part in _flat([hint])] if hint is not None else []
-    return [value for part in values if te.get_origin(part) is te.Literal for value in te.get_args(part)]
+    return [value for part in values if te.get_origin(part) is LITERAL for value in te.get_args(part)]
 
 
 def _default_tag(dicts: Sequence[Any], key: str) -> str | None:
@@ -152,9 +155,13 @@ def _default_tag(dicts: Sequence[Any], key: str) -> str | None:
     return None
 
 
+def _any_of(members: Iterable[Any]) -> Any:
+    """`Union[...]` of types that are only known now, which `X | Y` cannot spell for all of them."""
+    return typing.Union.__getitem__(tuple(members))
+
+
 def _tagged(choices: dict[str, Any], discriminator: Discriminator) -> Any:
-    tagged = tuple(te.Annotated[choice, Tag(tag)] for tag, choice in choices.items())
-    return te.Annotated[te.Union[tagged], discriminator]
+    return te.Annotated[_any_of([te.Annotated[choice, Tag(tag)] for tag, choice in choices.items()]), discriminator]
 
 
 def _json_tag(kinds: Iterable[str]) -> Discriminator:

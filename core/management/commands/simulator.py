@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 
@@ -17,7 +18,8 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Flags; paces are in tokens per second, 60 words a second being about 80 tokens."""
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
-        parser.add_argument("--port", type=int, default=8001, help="port to listen on (default: 8001)")
+        port = getattr(settings, "SIMULATOR_PORT", 8001)
+        parser.add_argument("--port", type=int, default=port, help="port to listen on (default: SIMULATOR_PORT)")
         parser.add_argument(
             "--pace", type=float, default=80.0, help="tokens per second of an answer, 0 for at once (default: 80)"
         )
@@ -30,12 +32,15 @@ class Command(BaseCommand):
         from core.simulator import serve
 
         host, port = options["host"], options["port"]
-        self.stdout.write(f"Simulator of the Claude API on http://{host}:{port} (no real model, no charge)")
         try:
-            serve(host, port, pace=options["pace"], batch_seconds=options["batch_seconds"])
+            serve(host, port, pace=options["pace"], batch_seconds=options["batch_seconds"], on_ready=self._say)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise CommandError(f"The simulator cannot listen on {host}:{port}: {error.strerror}.") from None
             raise CommandError(
                 f"Port {port} is already in use; stop whatever listens there or set SIMULATOR_PORT to another port."
             ) from None
+
+    def _say(self, url: str) -> None:
+        self.stdout.write(f"Simulator of the Claude API on {url} (no real model, no charge)")
+        self.stdout.flush()
