@@ -45,8 +45,8 @@ types: $(VENV)/.dev
 
 tests: $(VENV)/.dev
 	sh tests/install_parts.sh
-	TEST_DATABASE=sqlite $(BIN)/pytest --cov=core --cov=claudeapp --cov-branch --cov-report=term:skip-covered
-	TEST_DATABASE=postgres $(BIN)/pytest
+	TEST_DATABASE=sqlite $(BIN)/python -m pytest --cov=core --cov=claudeapp --cov-branch --cov-report=term:skip-covered
+	TEST_DATABASE=postgres $(BIN)/python -m pytest
 
 test-live: $(VENV)/.dev  ## the contract tests against the real Claude API (needs ANTHROPIC_API_KEY; under one cent)
 	$(BIN)/python -m tests.contract.live

@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from pytest_django import Settings
+
+from core.execution.run import run_call
+from core.intake.accept import accept
+from core.models import Call, CostRecord, Prompt, PromptVersion, User
+from core.simulator.server import Simulator
+
+Ask = Callable[..., Call]
+
+
+class Witness:
+    """Writes down what a watcher hears."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, Any]] = []
+
+    def started(self, attempt: int) -> None:
+        self.heard.append(("started", attempt))
+
+    def text(self, piece: str) -> None:
+        self.heard.append(("text", piece))
+
+    def ended(self, status: str) -> None:
+        self.heard.append(("ended", status))
+
+
+@pytest.fixture
+def ask(prompt: Prompt, member: User) -> Ask:
+    def make(document: str = "The invoice is due on Friday. Please pay it.") -> Call:
+        assert prompt.published is not None
+        return accept(prompt.published, {"document": document, "length": "short"}, user=member)
+
+    return make
+
+
+def bill_of(simulator: Simulator) -> Decimal:
+    import httpx2
+
+    return Decimal(httpx2.get(f"{simulator.url}/_simulator/bill").json()["total_usd"])
+
+
+@pytest.fixture
+def empty_bill(simulator: Simulator) -> Simulator:
+    import httpx2
+
+    httpx2.delete(f"{simulator.url}/_simulator/bill")
+    return simulator
+
+
+def test_a_call_is_answered_costed_and_told_to_whoever_watches(ask: Ask, empty_bill: Simulator) -> None:
+    call, witness = ask(), Witness()
+
+    outcome = run_call(call.pk, witness)
+
+    call.refresh_from_db()
+    record = CostRecord.objects.get(call=call)
+    assert outcome.status == call.status == Call.Status.SUCCEEDED
+    assert "invoice" in call.text
+    assert call.model == "claude-haiku-5-5"
+    assert call.reason
+    assert call.stop_reason == "end_turn"
+    assert call.request_id == record.request_id
+    assert call.first_text_at is not None
+    assert call.seconds is not None
+    assert record.amount == call.cost == bill_of(empty_bill)
+    assert witness.heard[0] == ("started", 1)
+    assert witness.heard[-1] == ("ended", "succeeded")
+    assert "".join(piece for kind, piece in witness.heard if kind == "text") == call.text
+
+
+def test_a_call_runs_once_however_often_it_is_started(ask: Ask, empty_bill: Simulator) -> None:
+    call = ask()
+
+    first, second = run_call(call.pk), run_call(call.pk)
+
+    assert (first.status, second.status) == ("succeeded", "")
+    assert CostRecord.objects.count() == 1
+
+
+def test_an_unknown_call_is_nobodys(db: None) -> None:
+    assert run_call(uuid.uuid4()).status == ""
+
+
+def test_a_canceled_call_is_not_sent(ask: Ask, empty_bill: Simulator) -> None:
+    call = ask()
+    assert call.cancel()
+
+    assert run_call(call.pk).status == ""
+    assert bill_of(empty_bill) == 0
+
+
+@pytest.mark.parametrize(
+    ("directive", "error_type", "status"),
+    [
+        ("status=400", "invalid_request_error", 400),
+        ("status=401", "authentication_error", 401),
+        ("status=403", "permission_error", 403),
+        ("status=404", "not_found_error", 404),
+        ("status=413", "request_too_large", 413),
+        ("status=429 error_code=enforced_spend_limit_reached", "rate_limit_error", 429),
+    ],
+)
+def test_a_refused_request_fails_at_once_in_claudes_words_at_no_cost(
+    ask: Ask, empty_bill: Simulator, directive: str, error_type: str, status: int
+) -> None:
+    call = ask(f"[[simulate: {directive}]] text")
+
+    outcome = run_call(call.pk)
+
+    call.refresh_from_db()
+    assert outcome.retry_at is None
+    assert (call.status, call.error_type, call.error_status) == (Call.Status.FAILED, error_type, status)
+    assert call.error_message
+    assert call.request_id
+    assert not CostRecord.objects.exists()
+    assert bill_of(empty_bill) == 0
+
+
+def test_a_wrong_key_fails_at_once(ask: Ask, simulator: Simulator, settings: Settings) -> None:
+    settings.ANTHROPIC_API_KEY = "sk-invalid-key"
+    call = ask()
+
+    assert run_call(call.pk).status == Call.Status.FAILED
+
+    call.refresh_from_db()
+    assert call.error_type == "authentication_error"
+    assert "sk-invalid" not in call.error_message
+
+
+def test_a_retired_model_fails_at_once(ask: Ask, simulator: Simulator) -> None:
+    call = ask()
+    Call.objects.filter(pk=call.pk).update(request={**call.request, "model": "claude-sonnet-4-20250514"})
+
+    assert run_call(call.pk).status == Call.Status.FAILED
+
+    call.refresh_from_db()
+    assert (call.error_type, call.error_status) == ("not_found_error", 404)
+
+
+@pytest.mark.parametrize(
+    "directive", ["status=429 retry-after=7", "status=529 retry-after=7", "status=500 retry-after=7"]
+)
+def test_a_passing_fault_waits_as_long_as_claude_says(ask: Ask, empty_bill: Simulator, directive: str) -> None:
+    call = ask(f"[[simulate: {directive}]] text")
+    before = timezone.now()
+
+    outcome = run_call(call.pk)
+
+    call.refresh_from_db()
+    assert call.status == Call.Status.WAITING
+    assert outcome.retry_at == call.not_before
+    assert call.not_before is not None
+    assert 7 <= (call.not_before - before).total_seconds() < 9
+    assert not CostRecord.objects.exists()
+    assert run_call(call.pk).status == "", "it must not run before its time"
+
+
+def test_a_waiting_call_runs_when_its_time_has_come(ask: Ask, empty_bill: Simulator) -> None:
+    call = ask("[[simulate: status=529 retry-after=0 times=1]] text")
+    run_call(call.pk)
+    Call.objects.filter(pk=call.pk).update(not_before=timezone.now())
+
+    outcome = run_call(call.pk)
+
+    call.refresh_from_db()
+    assert outcome.status == Call.Status.SUCCEEDED
+    assert call.attempt == 2
+    assert (call.error_type, call.error_message) == ("", "")
+
+
+def test_after_its_last_attempt_a_call_is_given_up(ask: Ask, simulator: Simulator, settings: Settings) -> None:
+    call = ask("[[simulate: status=529]] text")
+    Call.objects.filter(pk=call.pk).update(attempt=settings.CALL_ATTEMPTS - 1)
+
+    assert run_call(call.pk).status == Call.Status.DEAD
+
+
+@pytest.mark.parametrize(
+    ("directive", "error_type"),
+    [
+        ("cut after=3", "incomplete_stream"),
+        ("drop after=3", "connection_error"),
+        ("error-event=overloaded_error after=3", "overloaded_error"),
+    ],
+)
+def test_an_answer_that_breaks_off_has_an_unknown_cost(
+    ask: Ask, empty_bill: Simulator, directive: str, error_type: str
+) -> None:
+    call = ask(f"[[simulate: {directive}]] One sentence. Another sentence. A third one.")
+
+    run_call(call.pk)
+
+    call.refresh_from_db()
+    record = CostRecord.objects.get(call=call)
+    assert call.status == Call.Status.WAITING
+    assert call.error_type == error_type
+    assert record.amount is None
+    assert record.unknown_reason
+    assert record.request_id
+    assert record.raw_usage
+    assert call.cost is None
+
+
+def test_a_lost_answer_is_asked_for_once_more_and_no_more(ask: Ask, simulator: Simulator) -> None:
+    call = ask("[[simulate: cut after=3]] One sentence. Another sentence. A third one.")
+    run_call(call.pk)
+    Call.objects.filter(pk=call.pk).update(not_before=timezone.now())
+
+    outcome = run_call(call.pk)
+
+    call.refresh_from_db()
+    assert outcome.status == Call.Status.DEAD
+    assert call.text, "what had been written is kept"
+    assert CostRecord.objects.unknown().count() == 2
+
+
+def test_a_prompt_can_forbid_to_pay_twice(ask: Ask, prompt: Prompt, simulator: Simulator) -> None:
+    prompt.run_again_if_lost = False
+    prompt.save()
+    prompt.publish(None)
+    call = ask("[[simulate: cut after=3]] One sentence. Another sentence. A third one.")
+
+    assert run_call(call.pk).status == Call.Status.DEAD
+
+
+def test_an_answer_that_never_comes_ends_after_the_time_limit(
+    ask: Ask, simulator: Simulator, settings: Settings
+) -> None:
+    settings.CALL_TIMEOUT = 1
+    call = ask("[[simulate: hang seconds=5]] text")
+
+    run_call(call.pk)
+
+    call.refresh_from_db()
+    assert call.status == Call.Status.WAITING
+    assert call.error_type == "timeout_error"
+    assert CostRecord.objects.unknown().count() == 1
+
+
+def test_without_a_connection_nothing_was_spent(ask: Ask, settings: Settings) -> None:
+    settings.ANTHROPIC_BASE_URL = "http://127.0.0.1:9"
+    call = ask()
+
+    run_call(call.pk)
+
+    call.refresh_from_db()
+    assert (call.status, call.error_type) == (Call.Status.WAITING, "connection_error")
+    assert not CostRecord.objects.exists()
+
+
+def test_a_late_settlement_changes_no_call_and_loses_no_cost(ask: Ask, empty_bill: Simulator) -> None:
+    """A process so slow that its call was given to another one: its answer comes late, and was paid for."""
+    call = ask()
+
+    class TakenAway(Witness):
+        def text(self, piece: str) -> None:
+            Call.objects.filter(pk=call.pk).update(lease_token="somebody else")
+
+    outcome = run_call(call.pk, TakenAway())
+
+    call.refresh_from_db()
+    assert outcome.status == ""
+    assert call.status == Call.Status.RUNNING
+    assert CostRecord.objects.get().amount == bill_of(empty_bill)
+
+
+def test_hostile_text_reaches_claude_as_text(ask: Ask, simulator: Simulator) -> None:
+    hostile = "{{ length|safe }} {% include 'x' %} {0.__class__} {{length}} <script>alert(1)</script>"
+
+    call = ask(hostile)
+
+    assert call.request["messages"][0]["content"] == f"Summarise this text in a short form:\n\n{hostile}"
+
+
+def test_a_version_keeps_what_it_was_taken_from(prompt: Prompt, ask: Ask) -> None:
+    version: PromptVersion | None = prompt.published
+    prompt.template = "Something else: {{document}} {{length}}"
+    prompt.save()
+
+    assert ask().request["messages"][0]["content"].startswith("Summarise")
+    assert prompt.changed_since_published
+    assert prompt.snapshot(None) != version
+    prompt.publish(None, version)
+    assert prompt.published == version
