@@ -13,7 +13,7 @@ from core.simulator.generation import Generation, Part
 from core.simulator.tokens import count_text
 from core.simulator.usage import delta_usage, with_output
 
-PIECE = re.compile(r"\s*(?:\S+\s*?){1,3}")  # up to three words: splitting at white space keeps the token sum
+PIECE = re.compile(r"(?:\s*\S+){1,3}")  # up to three words: splitting at white space keeps the token sum
 
 
 @dataclass(frozen=True)

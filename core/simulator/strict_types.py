@@ -21,6 +21,7 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, create_model
 MARK = "@"  # begins the tags that are no part of an error's path, see `validation.render_path`
 UNIONS: tuple[Any, ...] = (typing.Union, types.UnionType)
 LITERAL: Any = te.Literal
+REQUIRED: Any = te.Required
 SCALARS = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
@@ -63,7 +64,7 @@ def _strict_dict(typed_dict: Any, seen: dict[Any, Any], extra: Literal["forbid",
 def _fields(typed_dict: Any, seen: dict[Any, Any]) -> Iterable[tuple[Any, Any]]:
     """Numbered attributes under the JSON names as aliases: names such as `schema` or `json` belong to pydantic."""
     for name, hint in te.get_type_hints(typed_dict, include_extras=True).items():
-        required = te.get_origin(hint) is te.Required
+        required = te.get_origin(hint) is REQUIRED
         yield strict(hint, seen), Field(... if required else None, alias=_json_name(name, hint))
 
 
@@ -150,7 +151,7 @@ def _default_tag(dicts: Sequence[Any], key: str) -> str | None:
     """The tag of the one member whose tag may be left out (a custom tool)."""
     for item in dicts:
         hint = te.get_type_hints(item, include_extras=True)[key]
-        if te.get_origin(hint) is not te.Required:
+        if te.get_origin(hint) is not REQUIRED:
             return _literals(item, key)[0]
     return None
 

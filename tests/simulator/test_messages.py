@@ -97,7 +97,8 @@ def test_usage_in_a_stream_is_cumulative_and_begins_with_the_input(client: anthr
     events = list(client.messages.create(model=MODEL, max_tokens=1000, messages=user(LONG_TEXT), stream=True))
     start = next(event for event in events if event.type == "message_start")
     delta = next(event for event in events if event.type == "message_delta")
-    assert start.message.usage.input_tokens == delta.usage.input_tokens > 0
+    assert start.message.usage.input_tokens == delta.usage.input_tokens
+    assert start.message.usage.input_tokens > 0
     assert delta.usage.output_tokens > start.message.usage.output_tokens
 
 
@@ -206,7 +207,7 @@ def test_the_history_may_carry_thinking_of_the_same_model(ask: Any) -> None:
         ask(model="claude-sonnet-5-5", messages=history)
 
 
-WEATHER: dict[str, Any] = {
+WEATHER: Any = {
     "name": "get_weather",
     "description": "Weather of a city",
     "input_schema": {
@@ -249,12 +250,12 @@ def test_a_tool_call_is_streamed_as_partial_json(client: anthropic.Anthropic) ->
 
 
 def test_web_searches_are_counted_in_the_usage(ask: Any, client: anthropic.Anthropic) -> None:
-    tools = [{"type": "web_search_20260318", "name": "web_search", "max_uses": 5}]
+    tools: Any = [{"type": "web_search_20260318", "name": "web_search", "max_uses": 5}]
     text = "Who won? [[simulate: web-search uses=2]]"
     message = ask(text, tools=tools)
     assert message.usage.server_tool_use.web_search_requests == 2
     assert [block.type for block in message.content].count("web_search_tool_result") == 2
-    with client.messages.stream(model=MODEL, max_tokens=1000, messages=user(text), tools=tools) as stream:  # type: ignore[arg-type]
+    with client.messages.stream(model=MODEL, max_tokens=1000, messages=user(text), tools=tools) as stream:
         assert stream.get_final_message().usage == message.usage
 
 
