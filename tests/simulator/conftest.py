@@ -31,10 +31,16 @@ def simulator(running: Simulator) -> Simulator:
     return running
 
 
-@pytest.fixture
-def client(simulator: Simulator) -> Iterator[anthropic.Anthropic]:
-    with anthropic.Anthropic(api_key="sk-test", base_url=simulator.url, max_retries=0) as client:
+@pytest.fixture(scope="session")
+def running_client(running: Simulator) -> Iterator[anthropic.Anthropic]:
+    with anthropic.Anthropic(api_key="sk-test", base_url=running.url, max_retries=0) as client:
         yield client
+
+
+@pytest.fixture
+def client(simulator: Simulator, running_client: anthropic.Anthropic) -> anthropic.Anthropic:
+    """The one client of all tests: it takes longer to make than a test to run."""
+    return running_client
 
 
 @pytest.fixture

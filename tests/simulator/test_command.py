@@ -1,4 +1,4 @@
-"""`manage.py simulator` as a process, without Django's settings where they do not matter."""
+"""`manage.py simulator` as a process of its own, without the project's settings."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ import sys
 import httpx2
 
 SERVE = "from core.simulator import serve; serve(port={port}, pace=0, on_ready=lambda url: print(url, flush=True))"
+
+COMMAND = """
+import sys
+from django.conf import settings
+from core.management.commands.simulator import Command
+settings.configure()
+Command().run_from_argv(["manage.py", *sys.argv[1:]])
+"""
 
 
 def free_port() -> int:
@@ -39,13 +47,8 @@ def test_a_busy_port_is_said_in_one_sentence() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        result = subprocess.run(
-            [sys.executable, "manage.py", "simulator", "--port", port],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
+        command = [sys.executable, "-c", COMMAND, "simulator", "--port", port]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert result.returncode == 1
     assert result.stdout == ""
     assert f"Port {port} is already in use" in result.stderr
