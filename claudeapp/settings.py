@@ -70,7 +70,6 @@ RQ = {"WORKER_CLASS": "core.jobs.worker.CallWorker"}
 RQ_SHOW_ADMIN_LINK = False
 
 INSTALLED_APPS = [
-    "core",
     "unfold",
     "unfold.contrib.filters",
     "unfold.contrib.forms",
@@ -85,12 +84,14 @@ INSTALLED_APPS = [
     "django_htmx",
     "django_rq",
     "csp",
+    # Last, so that the permissions of all the others exist when the roles are given theirs.
+    "core",
 ]
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "core.admin.policy.PolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 
 import pytest
 import redis
 from django.conf import settings
 from django.contrib.auth.models import Group
+from django.db import connection, transaction
+from pytest_django import DjangoDbBlocker
 
 from core.costs import prices
-from core.models import ClaudeModel, Prompt, User, Variable
+from core.models import ClaudeModel, Price, Prompt, User, Variable
 from core.routing.catalogue import sync_models
 from core.simulator.server import Simulator
 from tests import environment
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_passwords() -> None:
+    """A good password hash takes a quarter of a second, and each test makes a person or two."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> None:
+    """A file, as in production: SQLite in memory locks differently, and no other process can see it."""
+    if connection.vendor == "sqlite":
+        connection.settings_dict["TEST"]["NAME"] = str(environment.FOLDER / "test.sqlite3")
 
 
 @pytest.fixture(scope="session")
@@ -32,11 +48,26 @@ def _empty_redis() -> Iterator[None]:
     redis.Redis.from_url(f"unix://{environment.FOLDER}/redis.sock").flushall()
 
 
+@pytest.fixture(scope="session")
+def catalogue_rows(
+    simulator: Simulator, django_db_setup: None, django_db_blocker: DjangoDbBlocker
+) -> tuple[list[ClaudeModel], list[Price]]:
+    """The models as the simulator lists them, and their prices; asked for once, as that takes a third of a second."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        sync_models()
+        prices.load(prices.pending_changes())
+        rows = list(ClaudeModel.objects.all()), list(Price.objects.all())
+        transaction.set_rollback(True)
+    return rows
+
+
 @pytest.fixture
-def catalogue(db: None, simulator: Simulator) -> None:
-    """The models as the simulator lists them, and their prices."""
-    sync_models()
-    prices.load(prices.pending_changes())
+def catalogue(db: None, catalogue_rows: tuple[list[ClaudeModel], list[Price]]) -> None:
+    models, book = copy.deepcopy(catalogue_rows)
+    ClaudeModel.objects.bulk_create(models)
+    for price in book:
+        price.pk = None
+    Price.objects.bulk_create(book)
 
 
 @pytest.fixture

