@@ -37,6 +37,7 @@ FRENCH = {
     "in": "dans", "of": "de", "to": "à", "a": "un", "it": "il", "are": "sont", "time": "temps", "help": "aide",
 }  # fmt: skip
 DICTIONARIES = {"German": GERMAN, "French": FRENCH}
+INSTRUCTION = r"^\W*(please\b|summar|translat|explain|answer|reply|respond|sort|review|write|describe|list)"
 OPENINGS = ("Here is how I see it.", "In short:", "A few thoughts on this.", "Let me take this step by step.")
 CLOSINGS = (
     "If you tell me more about the circumstances, I can be more precise.",
@@ -103,11 +104,10 @@ def thinking_text(text: str) -> str:
 
 
 def _given(text: str) -> str:
-    """The text that the task is about: what follows the instruction, if something does."""
-    for mark in (":\n", "\n\n", "\n"):
-        _, found, rest = text.partition(mark)
-        if found and len(rest.strip()) > 30:
-            return rest.strip()
+    """The text that the task is about: without a first line that is a label or an instruction."""
+    head, _, rest = text.partition("\n")
+    if len(rest.strip()) > 15 and re.search(r":\s*$|" + INSTRUCTION, head.lower()):
+        return rest.strip()
     return text
 
 

@@ -2,6 +2,7 @@
 
 Nothing runs in the background: what is due is done when somebody looks. A batch ends `seconds` after it was created;
 cancelled earlier, it ends at once when looked at again, and the share of its requests that had had the time is done.
+On the bill a result counts as seen once the results have been fetched.
 As in the real API, only the envelope is checked at once; wrong parameters make an errored result.
 """
 
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from core.simulator.bill import Entry
 from core.simulator.errors import ApiError, invalid, not_found
 from core.simulator.faults import Faults, find_faults
 from core.simulator.messages import make_message
@@ -47,6 +49,7 @@ class Batch:
     canceled: datetime | None = None
     ended: datetime | None = None
     lines: list[dict[str, Any]] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
 
     def as_json(self, base_url: str) -> dict[str, Any]:
         """The shape of the SDK's `MessageBatch`."""
@@ -130,6 +133,8 @@ class Batches:
             self._settle(state, batch)
         if not batch.ended:
             raise not_found(f"Message Batch '{batch_id}' has no available results: it is still processing.")
+        for entry in batch.entries:
+            entry.seen = True
         return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in batch.lines).encode(
             "utf-8", "surrogatepass"
         )
@@ -158,7 +163,7 @@ class Batches:
             return
         done = int(len(batch.requests) * batch.done_share())
         results = [
-            run(state, batch, item["params"]) if index < done else {"type": "canceled"}
+            run(state, batch, item) if index < done else {"type": "canceled"}
             for index, item in enumerate(batch.requests)
         ]
         batch.lines = [
@@ -205,27 +210,29 @@ def _check_item(index: int, item: Any) -> str:
     return str(item["custom_id"])
 
 
-def run(state: State, batch: Batch, params: Mapping[str, Any]) -> dict[str, Any]:
+def run(state: State, batch: Batch, item: Mapping[str, Any]) -> dict[str, Any]:
     """The result of one request; only a succeeded one is billed."""
     try:
-        return _succeed(state, batch, params)
+        return _succeed(state, batch, item)
     except ApiError as error:
         return {"type": "errored", "error": error.body(None)}
 
 
-def _succeed(state: State, batch: Batch, params: Mapping[str, Any]) -> dict[str, Any]:
+def _succeed(state: State, batch: Batch, item: Mapping[str, Any]) -> dict[str, Any]:
+    params: dict[str, Any] = dict(item["params"])
     if params.get("stream"):
         raise invalid("stream: streaming is not supported in batches")
     if params.get("speed") == "fast":
         raise invalid("speed: fast mode is not supported in batches")
-    params, model = check_request(dict(params), "create", batch.beta)
+    params, model = check_request(params, "create", batch.beta)
     faults = find_faults(None, user_text(params), model.id, state.counter)
     faults.raise_status()
     forced = _forced(faults)
     if forced:
         return forced
     message, _ = make_message(state, batch.owner, params, model, faults, batch=True)
-    state.bill.add(batch.id, model.id, message["usage"], batch=True, seen=True)
+    billed_as = f"{batch.id}/{item['custom_id']}"
+    batch.entries.append(state.bill.add(billed_as, model.id, message["usage"], batch=True, seen=False))
     return {"type": "succeeded", "message": message}
 
 

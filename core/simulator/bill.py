@@ -25,7 +25,10 @@ BATCH_FACTOR = Decimal("0.5")
 
 @dataclass
 class Entry:
-    """One exchange that is billed. `seen` (whether the final usage reached the client) may turn out false later."""
+    """One exchange that is billed. `seen` (whether the final usage reached the client) may change later.
+
+    A batch's exchanges have `{batch id}/{custom_id}` for a request id.
+    """
 
     request_id: str
     at: datetime

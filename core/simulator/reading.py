@@ -8,6 +8,7 @@ from typing import Any
 
 from core.simulator.faults import without_directives
 
+LONGEST_SUBJECT = 12  # words
 SENTENCE = re.compile(r"[^.!?\n]+[.!?]?")
 
 
@@ -64,7 +65,13 @@ def sentences(text: str) -> list[str]:
 
 def subject(text: str) -> str:
     """A few words that say what a text is about: its title or subject line, or its first clause."""
-    line = next((line.strip(" #*-") for line in text.splitlines() if line.strip(" #*-")), "")
-    line = re.sub(r"^(subject|re|betreff)\s*:\s*", "", line, flags=re.IGNORECASE)
-    clause = re.split(r"[.!?;:]", line)[0]
-    return " ".join(clause.split()[:12])
+    titled = re.search(r"^(?:subject|re|betreff|title)\s*:\s*(\S.*)$", text, re.IGNORECASE | re.MULTILINE)
+    line = titled.group(1) if titled else _first_line(text)
+    words = re.split(r"[.!?;](?:\s|$)|:", line)[0].split()
+    return " ".join(words[:LONGEST_SUBJECT]) + ("…" if len(words) > LONGEST_SUBJECT else "")
+
+
+def _first_line(text: str) -> str:
+    """The first line that is more than a label such as `Document:`."""
+    lines = [stripped for line in text.splitlines() if (stripped := line.strip(" #*-`"))]
+    return next((line for line in lines if not line.endswith(":")), lines[0] if lines else "")

@@ -44,9 +44,12 @@ class Request:
     def json(self) -> Any:
         """The body as JSON; 400 if it is none."""
         try:
-            return json.loads(self.body)
-        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+            parsed = json.loads(self.body, parse_constant=_refuse_constant)
+            if b"\\ud" in self.body.lower():  # half a character by itself passes Python's parser, but is no text
+                json.dumps(parsed, ensure_ascii=False).encode()
+        except (ValueError, RecursionError) as error:
             raise invalid(f"The request body is not valid JSON: {error}") from None
+        return parsed
 
     def check_credentials(self) -> None:
         """401 without a key or with one that begins with `sk-invalid`; 400 without a version."""
@@ -66,6 +69,10 @@ class Request:
             "anthropic-organization-id": ORGANIZATION_ID,
             **self.limits,
         }
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")
 
 
 @dataclass(frozen=True)

@@ -6,23 +6,17 @@ the migration guides of the 5.5 models on https://platform.claude.com/docs. Know
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from core.simulator.catalogue import Model
 from core.simulator.errors import invalid
+from core.simulator.schema_rules import check_output_schema, check_tool_schema
 from core.simulator.signatures import signed_by
 from core.simulator.tokens import PromptBlock, count_prompt, prompt_blocks
 
 MAX_BREAKPOINTS = 4
 GEOS = ("global", "us")
-UNSUPPORTED_KEYWORDS: Mapping[str, tuple[str, ...]] = {
-    "integer": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
-    "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
-    "string": ("minLength", "maxLength"),
-    "array": ("maxItems", "uniqueItems"),
-    "object": ("minProperties", "maxProperties", "patternProperties"),
-}
 
 
 def check_content(params: Mapping[str, Any]) -> None:
@@ -91,6 +85,9 @@ def _check_tools(params: Mapping[str, Any]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise invalid("tools: Tool names must be unique.")
+    for index, tool in enumerate(tools):
+        if "input_schema" in tool:
+            check_tool_schema(tool["input_schema"], f"tools.{index}.custom.input_schema")
     choice = params.get("tool_choice")
     if not choice:
         return
@@ -175,34 +172,7 @@ def _check_output_config(config: Mapping[str, Any], model: Model) -> None:
     if output_format and not model.structured:
         raise invalid("output_config.format: structured outputs are not supported for this model.")
     if output_format:
-        _check_schema(output_format["schema"], "output_config.format.schema")
-
-
-def _check_schema(schema: Any, path: str) -> None:
-    """The subset of JSON schema that structured outputs take."""
-    if not isinstance(schema, dict):
-        raise invalid(f"{path}: Input should be a valid dictionary")
-    kind = schema.get("type")
-    if kind is None and not schema.keys() & {"enum", "const", "anyOf", "allOf", "$ref"}:
-        raise invalid(f"{path}: Schema must have a 'type', 'enum', 'const', 'anyOf', 'allOf' or '$ref'.")
-    if kind == "object" and schema.get("additionalProperties") is not False:
-        raise invalid(f"{path}: For 'object' type, 'additionalProperties' must be explicitly set to false")
-    for keyword in UNSUPPORTED_KEYWORDS.get(str(kind), ()):
-        if keyword in schema:
-            raise invalid(f"{path}: For '{kind}' type, property '{keyword}' is not supported")
-    for name, inner in _inner_schemas(schema):
-        _check_schema(inner, f"{path}.{name}")
-
-
-def _inner_schemas(schema: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for keyword in ("properties", "$defs"):
-        for name, inner in (schema.get(keyword) or {}).items():
-            yield f"{keyword}.{name}", inner
-    for keyword in ("anyOf", "allOf"):
-        for index, inner in enumerate(schema.get(keyword) or ()):
-            yield f"{keyword}.{index}", inner
-    if "items" in schema:
-        yield "items", schema["items"]
+        check_output_schema(output_format["schema"], "output_config.format.schema")
 
 
 def _check_signatures(messages: Iterable[Mapping[str, Any]], model: Model) -> None:

@@ -17,6 +17,12 @@ ISO_DATE = re.compile(r"\b(\d{4}-\d{2}-\d{2})\b")
 EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 URL = re.compile(r"https?://[^\s)\"'>]+")
 CURRENCIES = {"€": "EUR", "$": "USD", "£": "GBP", "¥": "JPY", "chf": "CHF", "eur": "EUR", "usd": "USD", "gbp": "GBP"}
+DEGREES = {
+    **dict.fromkeys(("trivial", "simple", "easy", "low", "small", "short"), 0),
+    **dict.fromkeys(("medium", "moderate", "normal", "standard", "average"), 1),
+    **dict.fromkeys(("complex", "hard", "difficult", "high", "large", "long"), 2),
+    **dict.fromkeys(("expert", "very_high", "critical", "very hard", "extreme"), 3),
+}  # words of a scale, as classifiers use them
 MAX_DEPTH = 8
 LONGEST_NUMBER = 15  # characters; what is longer is no amount
 
@@ -96,12 +102,21 @@ def _type_of(schema: Schema) -> str:
 
 
 def _choose(options: Sequence[Any], name: str, text: str) -> Any:
-    """The option most of whose words stand in the text, else one by a stable hash."""
+    """A degree by the text's size; else the option most of whose words stand in the text; else one by a stable hash."""
+    degrees = {degree: option for option in options if (degree := DEGREES.get(str(option).lower())) is not None}
+    if len(degrees) == len(options):
+        return degrees[min(degrees, key=lambda degree: abs(degree - _difficulty(text)))]
     words = set(re.findall(r"\w+", text.lower()))
     scores = [len(words & set(re.findall(r"[^\W_]+", str(option).lower()))) for option in options]
     if max(scores) > 0:
         return options[scores.index(max(scores))]
     return options[stable_number(f"{name}|{text}", len(options))]
+
+
+def _difficulty(text: str) -> int:
+    """0 to 3: long texts and code are hard, and so is what asks for thought."""
+    asks = re.search(r"\b(analy|compar|why|prove|strateg|design|architect|evaluat|legal|contract)", text.lower())
+    return min(3, (len(text) > 400) + (len(text) > 2500) + bool(asks) + ("```" in text))
 
 
 def _object(schema: Schema, _name: str, source: _Source, depth: int) -> dict[str, Any]:

@@ -67,6 +67,8 @@ def test_every_request_gets_its_own_result(client: anthropic.Anthropic, simulato
     ) / 10**6
     (entry,) = simulator.bill()["entries"]
     assert entry["batch"] is True
+    assert entry["seen"] is True
+    assert entry["request_id"] == f"{batch.id}/good"
     assert Decimal(entry["amount_usd"]) == by_hand
 
 

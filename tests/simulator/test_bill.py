@@ -12,6 +12,7 @@ import pytest
 
 from core.simulator import Simulator
 from core.simulator.bill import plain, price
+from core.simulator.catalogue import MODELS
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
@@ -69,6 +70,12 @@ MILLION = 1_000_000
 )
 def test_a_price_is_what_a_hand_works_out(model: str, used: dict[str, Any], batch: bool, usd: str) -> None:
     assert price(model, used, batch=batch, at=NOW) == Decimal(usd)
+
+
+@pytest.mark.parametrize("model", [model.id for model in MODELS])
+@pytest.mark.parametrize("batch", [False, True])
+def test_every_model_has_a_price(model: str, batch: bool) -> None:
+    assert price(model, usage(1, 1), batch=batch, at=NOW) > 0
 
 
 def test_a_batch_is_half_price_where_the_package_knows_no_batch_price() -> None:

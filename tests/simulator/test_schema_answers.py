@@ -38,7 +38,7 @@ def test_an_answer_follows_the_schema_of_the_request(ask: Any) -> None:
         urgent={"type": "boolean"},
         parent={"anyOf": [STRING, {"type": "null"}]},
     )
-    message = ask("A medium task.", output_config={"format": {"type": "json_schema", "schema": schema}})
+    message = ask("Compare two plans.", output_config={"format": {"type": "json_schema", "schema": schema}})
     answer = json.loads(text_of(message))
     assert answer.keys() == schema["properties"].keys()
     assert answer["difficulty"] == "medium"
@@ -88,6 +88,13 @@ def test_list_items_come_from_the_lines_of_the_text() -> None:
     schema = closed(items={"type": "array", "items": closed(amount={"type": "number"})})
     answer = answer_schema(schema, "Items:\n- bolts for 3.50\n- nuts for 2")
     assert answer == {"items": [{"amount": 3.5}, {"amount": 2.0}]}
+
+
+def test_an_option_named_in_the_text_is_chosen_and_a_degree_goes_by_the_size() -> None:
+    assert answer_schema({"enum": ["billing", "delivery"]}, "The delivery is late") == "delivery"
+    degrees = {"enum": ["easy", "medium", "hard"]}
+    assert answer_schema(degrees, "Hello") == "easy"
+    assert answer_schema(degrees, "Why? " + "Compare these contracts. " * 150) == "hard"
 
 
 @pytest.mark.parametrize("text", ["", "x", "Ünïcödé ☃", "1" * 400, "- \n- \n"])
