@@ -9,3 +9,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("core.pages.urls")),
 ]
+
+handler400 = "core.pages.errors.bad_request"
+handler403 = "core.pages.errors.forbidden"
+handler404 = "core.pages.errors.not_found"

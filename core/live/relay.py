@@ -8,7 +8,6 @@ import logging
 import re
 import uuid
 from collections.abc import AsyncIterator
-from functools import lru_cache
 from typing import Any
 
 import redis.asyncio as aredis
@@ -24,6 +23,9 @@ log = logging.getLogger(__name__)
 
 # Seconds between two looks into the database while the stream is silent: it says when a call ended unseen.
 PATIENCE = 2.0
+# What is said of a call that was deleted while somebody watched.
+GONE = "gone"
+ENDS = frozenset({*Call.FINISHED, GONE})
 _EVENT_ID = re.compile(r"^\d+-\d+$")
 
 
@@ -41,21 +43,22 @@ async def events(call_id: uuid.UUID, last_event_id: str = "") -> AsyncIterator[s
     position = last_event_id if _EVENT_ID.match(last_event_id) else "0-0"
     # Sent at once, so that the browser and every proxy know that the stream is open.
     yield ": open\n\n"
-    while True:
-        entries = await _read(call_id, position)
-        for position, fields in entries:
-            if fields["kind"] != "ended":
-                yield event_text(fields["kind"], fields["data"], position)
-        if not entries or any(fields["kind"] == "ended" for _, fields in entries):
-            status = await sync_to_async(_status)(call_id)
-            yield event_text("ended" if status in Call.FINISHED else "status", status)
-            if status in Call.FINISHED:
-                return
+    # A connection of its own, for each watcher waits on it; a shared one would be bound to the first one's event loop.
+    async with _connection() as redis:
+        while True:
+            entries = await _read(redis, call_id, position)
+            for position, fields in entries:
+                if fields["kind"] != "ended":
+                    yield event_text(fields["kind"], fields["data"], position)
+            if not entries or any(fields["kind"] == "ended" for _, fields in entries):
+                status = await sync_to_async(_status)(call_id)
+                yield event_text("ended" if status in ENDS else "status", status)
+                if status in ENDS:
+                    return
 
 
-async def _read(call_id: uuid.UUID, position: str) -> list[tuple[str, dict[str, str]]]:
+async def _read(redis: Any, call_id: uuid.UUID, position: str) -> list[tuple[str, dict[str, str]]]:
     """The entries behind `position`, waiting for the first; none after `PATIENCE` seconds or without Redis."""
-    redis: Any = _connection(settings.REDIS_URL)
     try:
         answer = await redis.xread({key_of(call_id): position}, block=int(PATIENCE * 1000))
     except RedisError as error:
@@ -65,16 +68,17 @@ async def _read(call_id: uuid.UUID, position: str) -> list[tuple[str, dict[str, 
     return list(answer[0][1]) if answer else []
 
 
-@lru_cache(maxsize=4)
-def _connection(url: str) -> aredis.Redis:
-    # Each watcher waits on a connection of its own, so there is no limit here but the server's.
-    return aredis.Redis.from_url(url, decode_responses=True)
+def _connection() -> aredis.Redis:
+    # A server that is there but silent must not keep the watcher from the database either.
+    return aredis.Redis.from_url(
+        settings.REDIS_URL, decode_responses=True, socket_connect_timeout=PATIENCE, socket_timeout=PATIENCE + 3
+    )
 
 
 def _status(call_id: uuid.UUID) -> str:
-    """How far the call is; the connection is given back, for a watcher may wait for minutes."""
+    """How far the call is, GONE where it was deleted; gives the connection back, for a watcher may stay for minutes."""
     try:
-        return Call.objects.values_list("status", flat=True).get(pk=call_id)
+        return Call.objects.values_list("status", flat=True).filter(pk=call_id).first() or GONE
     finally:
         if not connection.in_atomic_block:
             connection.close()

@@ -1,5 +1,35 @@
 """Which page answers at which address?"""
 
-from django.urls import URLPattern
+from django.contrib.auth.views import LogoutView
+from django.urls import URLPattern, path
+from django.views.generic import RedirectView
 
-urlpatterns: list[URLPattern] = []
+from core.pages.account import Login, PasswordChange
+from core.pages.call_events import call_events
+from core.pages.calls import call, call_again, call_cancel, call_download
+from core.pages.catalogue import catalogue
+from core.pages.health import healthz, readyz
+from core.pages.history import calls
+from core.pages.prompt_form import prompt_estimate, prompt_form
+from core.pages.spend import spend, spend_csv
+
+urlpatterns: list[URLPattern] = [
+    path("", catalogue, name="catalogue"),
+    path("p/<slug:slug>/", prompt_form, name="prompt_form"),
+    path("p/<slug:slug>/estimate/", prompt_estimate, name="prompt_estimate"),
+    path("calls/", calls, name="calls"),
+    path("calls/<uuid:call_id>/", call, name="call"),
+    path("calls/<uuid:call_id>/events", call_events, name="call_events"),
+    path("calls/<uuid:call_id>/answer.md", call_download, name="call_download"),
+    path("calls/<uuid:call_id>/again/", call_again, name="call_again"),
+    path("calls/<uuid:call_id>/cancel/", call_cancel, name="call_cancel"),
+    path("spend/", spend, name="spend"),
+    path("spend/export.csv", spend_csv, name="spend_csv"),
+    path("login/", Login.as_view(), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("password/", PasswordChange.as_view(), name="password_change"),
+    path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
+    # Browsers ask for it whatever the page says.
+    path("favicon.ico", RedirectView.as_view(url="/static/core/favicon.svg"), name="favicon"),
+]

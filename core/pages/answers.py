@@ -1,0 +1,108 @@
+"""How is an answer shown? It is untrusted text: Markdown without raw HTML, sanitised, or data as a table."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import nh3
+from django.utils.safestring import SafeString, mark_safe
+from markdown_it import MarkdownIt
+
+# Characters. Longer answers are shown as plain text, for rendering them would keep a page waiting.
+LONGEST_RENDERED = 200_000
+# The page has a heading of its own and one for the answer, so the answer's begin below.
+HEADINGS_BELOW = 2
+
+TAGS = {
+    "a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s",
+    "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
+}  # fmt: skip
+ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of an answer that is data: a text, a list of texts, or JSON for what goes deeper."""
+
+    label: str
+    text: str = ""
+    items: tuple[str, ...] = ()
+    deeper: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer ready for a template: exactly one of `html`, `entries` and `plain` is set, or none for no answer."""
+
+    html: SafeString | None = None
+    entries: list[Entry] | None = None
+    plain: str = ""
+    json: str = ""
+
+
+def shown(text: str) -> Answer:
+    """The answer as the page shows it."""
+    if len(text) > LONGEST_RENDERED:
+        return Answer(plain=text)
+    data = as_data(text)
+    if isinstance(data, dict):
+        return Answer(entries=[_entry(key, value) for key, value in data.items()], json=_pretty(data))
+    return Answer(html=markdown(text)) if text.strip() else Answer()
+
+
+def as_data(text: str) -> dict[str, Any] | list[Any] | None:
+    """The object or list that `text` is as JSON, else None."""
+    if text.lstrip()[:1] not in {"{", "["}:
+        return None
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict | list) else None
+
+
+def markdown(text: str) -> SafeString:
+    """Markdown as HTML that cannot act: no raw HTML, no scripts, no images, links that give nothing away."""
+    parser = _parser()
+    tokens = parser.parse(text)
+    for token in tokens:
+        if token.type in {"heading_open", "heading_close"}:
+            token.tag = f"h{min(6, int(token.tag[1:]) + HEADINGS_BELOW)}"
+    html = parser.renderer.render(tokens, parser.options, {})
+    clean = nh3.clean(
+        html,
+        tags=TAGS,
+        attributes=ATTRIBUTES,
+        url_schemes={"http", "https", "mailto"},
+        link_rel="noopener noreferrer nofollow",
+    )
+    return mark_safe(clean)  # noqa: S308 - sanitised in the line above
+
+
+@lru_cache(maxsize=1)
+def _parser() -> MarkdownIt:
+    # An image would tell a stranger's server who reads this answer and when; without the rule it is a link.
+    return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("image")
+
+
+def _entry(key: str, value: Any) -> Entry:
+    label = key.replace("_", " ").strip()
+    label = label[:1].upper() + label[1:] or key
+    if isinstance(value, list) and all(not isinstance(item, dict | list) for item in value):
+        return Entry(label, items=tuple(_scalar(item) for item in value)) if value else Entry(label, text="none")
+    if isinstance(value, dict | list):
+        return Entry(label, deeper=_pretty(value))
+    return Entry(label, text=_scalar(value))
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)

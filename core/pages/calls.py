@@ -1,0 +1,149 @@
+"""What became of a call, and what can be done with it?"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from core.intake import accept
+from core.live.channel import text_so_far
+from core.models import Call, ClaudeModel, CostRecord
+from core.pages import access, answers, words
+from core.pages.errors import helpful_404
+from core.prompts.rendering import specs
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What a call's exchanges with Claude came to; None where any of them is unknown."""
+
+    amount: Decimal | None
+    exchanges: int
+    input_tokens: int | None
+    output_tokens: int | None
+    unknown_because: list[str]
+
+
+@helpful_404
+@require_safe
+@never_cache
+def call(request: HttpRequest, call_id: uuid.UUID) -> HttpResponseBase:
+    """The page of one call, or with `?part=result` only what changes on it."""
+    found = access.find_call(request, call_id)
+    template = "pages/_call.html" if request.GET.get("part") == "result" else "pages/call.html"
+    return render(request, template, _context(request, found))
+
+
+@helpful_404
+@require_safe
+def call_download(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
+    """The answer as a file: Markdown, or JSON where it is that."""
+    found = access.find_call(request, call_id)
+    if not found.text:
+        raise Http404("there is no answer to download")
+    data = answers.as_data(found.text) is not None
+    name = f"{found.prompt.slug if found.prompt else 'answer'}-{str(found.pk)[:8]}"
+    response = HttpResponse(found.text, content_type="application/json" if data else "text/markdown; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}.{"json" if data else "md"}"'
+    return response
+
+
+@helpful_404
+@require_POST
+def call_again(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
+    """The same request once more."""
+    found = access.find_call(request, call_id)
+    if not access.may_run_again(request, found):
+        raise PermissionDenied("This call can be run again by its owner, while the prompt is open to them.")
+    try:
+        fresh = accept.run_again(found, user=access.signed_in(request))
+    except accept.InvalidInputsError as error:
+        messages.error(request, f"This cannot be run again as it is: {error}")
+        return redirect(found)
+    access.remember(request, fresh)
+    return redirect(fresh)
+
+
+@helpful_404
+@require_POST
+def call_cancel(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
+    """Take a call back that has not been sent."""
+    found = access.find_call(request, call_id)
+    if not access.is_own(request, found) and not request.user.has_perm("core.cancel_call"):
+        raise PermissionDenied("This call can be canceled by its owner.")
+    if found.cancel():
+        messages.success(request, "Canceled. It was not sent and costs nothing more.")
+    else:
+        messages.warning(request, "It was too late to cancel: it is at work or has ended.")
+    return redirect(found)
+
+
+def _context(request: HttpRequest, found: Call) -> dict[str, Any]:
+    state, explained = words.STATES[found.status]
+    text = found.text if found.finished else text_so_far(found.pk)
+    records = list(found.cost_records.all())
+    return {
+        "call": found,
+        "state": state,
+        "explained": explained,
+        "text": text,
+        "answer": answers.shown(text) if found.finished else None,
+        "data": answers.as_data(text) is not None if found.finished else False,
+        "partial": found.finished and found.status != Call.Status.SUCCEEDED and bool(text),
+        "fault": words.fault_of(found),
+        "stop": words.stop_of(found),
+        "attempts": settings.CALL_ATTEMPTS,
+        "bill": _bill(found, records),
+        "model_name": _model_name(found),
+        "entered": _entered(found),
+        "state_words": {status: glance for status, (glance, _) in words.STATES.items()},
+        "may_cancel": access.may_cancel(request, found),
+        "may_run_again": found.finished and access.may_run_again(request, found),
+        "may_edit": found.door == Call.Door.FORM and access.may_use_prompt(request, found),
+        "own": access.is_own(request, found),
+    }
+
+
+def _bill(found: Call, records: list[CostRecord]) -> Bill:
+    corrected = {record.corrects_id for record in records}
+    counting = [record for record in records if record.pk not in corrected]
+    return Bill(
+        amount=found.cost,
+        exchanges=len(counting),
+        input_tokens=_sum([_whole_input(record) for record in counting]),
+        output_tokens=_sum([record.output_tokens for record in counting]),
+        unknown_because=list(dict.fromkeys(record.unknown_reason for record in counting if record.amount is None)),
+    )
+
+
+def _whole_input(record: CostRecord) -> int | None:
+    return _sum(
+        [record.input_tokens, record.cache_write_5m_tokens, record.cache_write_1h_tokens, record.cache_read_tokens]
+    )
+
+
+def _sum(counts: list[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def _model_name(found: Call) -> str:
+    known = ClaudeModel.objects.filter(pk=found.model).values_list("display_name", flat=True).first()
+    return known or found.model
+
+
+def _entered(found: Call) -> list[tuple[str, str]]:
+    """What was typed, under the labels that the form had then."""
+    if found.version is None:
+        return []
+    return [(spec.label or spec.name, found.inputs.get(spec.name, "")) for spec in specs(found.version.content())]

@@ -1,0 +1,45 @@
+"""How are amounts, times and numbers written for people?"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+# Below a dollar this many digits that matter are shown: $0.0012, $0.000034.
+DIGITS = 2
+
+
+def usd(amount: Decimal | None) -> str:
+    """An amount as `$1,234.50` or `$0.0012`, never in powers of ten; `unknown` for None."""
+    if amount is None:
+        return "unknown"
+    if amount == 0:
+        return "$0"
+    places = 2 if amount >= 1 else max(2, DIGITS - 1 - amount.adjusted())
+    return f"${amount.quantize(Decimal(1).scaleb(-places)):,f}"
+
+
+def exact_usd(amount: Decimal | None) -> str:
+    """All known digits of an amount, for whoever wants to check a sum."""
+    return "unknown" if amount is None else f"{amount.normalize():f}"
+
+
+def duration(seconds: float | None) -> str:
+    """`0.8 s`, `42 s`, `2 min 5 s`; empty for None."""
+    if seconds is None:
+        return ""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def counted(number: int, thing: str, things: str = "") -> str:
+    """`1 call`, `1,200 calls`."""
+    return f"{number:,} {thing if number == 1 else things or thing + 's'}"
+
+
+def percent(share: float) -> str:
+    """`42 %`, and `under 1 %` for what is little but not nothing."""
+    if 0 < share < 0.01:
+        return "under 1 %"
+    return f"{share * 100:.0f} %"

@@ -1,0 +1,1 @@
+"""What do templates need that Django's own tags do not have?"""
