@@ -8,7 +8,7 @@ PRODUCTION := DEBUG=false SECRET_KEY=an-example-of-sixty-characters-that-is-long
 	ALLOWED_HOSTS=claude.example.org ANTHROPIC_API_KEY=example
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-live bench lint types tests lock format clean
+.PHONY: help run test test-live lint types tests lock format clean
 
 help:  ## list what one can do here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
