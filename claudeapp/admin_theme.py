@@ -2,9 +2,113 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+
+
+def _may(*permissions: str) -> Callable[[HttpRequest], bool]:
+    """Whether the person has one of these permissions."""
+
+    def allowed(request: HttpRequest) -> bool:
+        return any(request.user.has_perm(permission) for permission in permissions)
+
+    return allowed
+
+
+def _item(title: str, icon: str, page: str, *permissions: str) -> dict[str, Any]:
+    item = {"title": title, "icon": icon, "link": reverse_lazy(page)}
+    return {**item, "permission": _may(*permissions)} if permissions else item
+
+
+def environment(request: HttpRequest) -> list[str] | None:  # noqa: ARG001 - the theme's signature
+    """The badge in the header of each page."""
+    return ["Simulator", "warning"] if settings.SIMULATED else None
+
+
+def _stylesheet(request: HttpRequest) -> str:  # noqa: ARG001 - the theme's signature
+    return static("core/admin/admin.css")
+
+
+def _script(request: HttpRequest) -> str:  # noqa: ARG001 - the theme's signature
+    return static("core/admin/admin.js")
+
 
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "claudeapp",
     "SITE_HEADER": "claudeapp",
+    "SITE_SUBHEADER": "Your use of Claude",
+    "SITE_SYMBOL": "forum",
+    "SITE_URL": "/",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "ENVIRONMENT": "claudeapp.admin_theme.environment",
+    "DASHBOARD_CALLBACK": "core.admin.start.dashboard",
+    "STYLES": [_stylesheet],
+    "SCRIPTS": [_script],
+    "BORDER_RADIUS": "8px",
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97% .014 185)",
+            "100": "oklch(94% .035 185)",
+            "200": "oklch(89% .065 185)",
+            "300": "oklch(82% .09 185)",
+            "400": "oklch(73% .1 185)",
+            "500": "oklch(68% .1 185)",
+            "600": "oklch(49% .085 185)",
+            "700": "oklch(43% .075 185)",
+            "800": "oklch(37% .062 185)",
+            "900": "oklch(32% .05 185)",
+            "950": "oklch(23% .04 185)",
+        },
+    },
+    "SIDEBAR": {
+        "show_search": False,
+        "navigation": [
+            {"items": [_item("Start", "home", "admin:index")]},
+            {
+                "title": "Prompts",
+                "items": [
+                    _item("Prompts", "edit_note", "admin:core_prompt_changelist", "core.view_prompt"),
+                    _item("System prompts", "notes", "admin:core_systemprompt_changelist", "core.view_systemprompt"),
+                ],
+            },
+            {
+                "title": "Models and prices",
+                "items": [
+                    _item("Models", "neurology", "admin:core_claudemodel_changelist", "core.view_claudemodel"),
+                    _item("Price book", "sell", "admin:core_price_changelist", "core.view_price"),
+                ],
+            },
+            {
+                "title": "Calls",
+                "items": [_item("Calls", "swap_vert", "admin:core_call_changelist", "core.view_call")],
+            },
+            {
+                "title": "Money",
+                "items": [
+                    _item("Spend", "monitoring", "spend", "core.view_spend"),
+                    _item("Cost records", "receipt_long", "admin:core_costrecord_changelist", "core.view_costrecord"),
+                ],
+            },
+            {
+                "title": "People",
+                "items": [
+                    _item("People", "person", "admin:core_user_changelist", "core.view_user"),
+                    _item("Roles", "badge", "admin:auth_group_changelist", "auth.view_group"),
+                ],
+            },
+            {
+                "title": "Operations",
+                "items": [
+                    _item("Queues", "stacks", "admin:django_rq_dashboard_changelist", "core.view_queues"),
+                ],
+            },
+            {"separator": True, "items": [_item("Back to the site", "arrow_back", "catalogue")]},
+        ],
+    },
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 from django import template
@@ -75,5 +76,10 @@ def cost_of(call: Call) -> str:
     return usd(call.cost) if call.cost_records.all() else "–"
 
 
-for _word in (usd, exact_usd, whole, seconds, tone, trouble, cost_of):
+def pretty(value: object) -> str:
+    """JSON as a person reads it."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+for _word in (pretty, usd, exact_usd, whole, seconds, tone, trouble, cost_of):
     register.filter(_word.__name__, _word)

@@ -1,0 +1,121 @@
+"""Which models are there, what do they cost, and who uses them?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html_join
+from django.views.decorators.http import require_POST
+
+from core.admin.base import ModelAdmin, ReadOnly, display, link, require
+from core.admin.deletion import Explained
+from core.claude.errors import ClaudeError
+from core.models import ClaudeModel, Price
+from core.routing.catalogue import sync_models
+from core.templatetags.admin_words import whole
+
+_LIFECYCLES = {"Active": "success", "Deprecated": "warning", "Retired": "danger"}
+
+
+@admin.register(ClaudeModel)
+class ClaudeModelAdmin(ReadOnly, ModelAdmin[ClaudeModel]):
+    """The catalogue as Claude lists it: nobody writes it by hand."""
+
+    list_display = ("display_name", "state", "line", "price_today", "longest", "used", "retires_at")
+    list_filter = ("line", "lifecycle")
+    search_fields = ("id", "display_name")
+    search_help_text = "Search by name or id"
+    list_before_template = "admin/core/claudemodel/sync.html"
+    ordering = ("lifecycle", "line", "-released_at")
+    fieldsets = (
+        ("What it is", {"fields": ("display_name", "id", "line", "state", "used_by")}),
+        ("When", {"fields": ("released_at", "deprecated_at", "retires_at", "synced_at")}),
+        ("What it takes and costs", {"fields": ("max_input_tokens", "max_tokens", "price_today", "capabilities")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ClaudeModel]:
+        return super().get_queryset(request).annotate(prompt_count=Count("prompts"))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:  # noqa: ARG002 - Django's
+        return ["state", "used_by", "price_today"]
+
+    @display(description="State", label=_LIFECYCLES, ordering="lifecycle")
+    def state(self, model: ClaudeModel) -> str:
+        return model.get_lifecycle_display()
+
+    @display(description="Price today, in and out per million tokens")
+    def price_today(self, model: ClaudeModel) -> str:
+        price = Price.objects.of(model.pk, timezone.now().date(), 0)
+        return f"${_rate(price.input)} · ${_rate(price.output)}" if price else "not in the price book"
+
+    @display(description="Longest answer")
+    def longest(self, model: ClaudeModel) -> str:
+        return f"{whole(model.max_tokens)} tokens" if model.max_tokens else "unknown"
+
+    @display(description="Used in", ordering="prompt_count")
+    def used(self, model: Any) -> str:
+        return f"{model.prompt_count} prompt{'' if model.prompt_count == 1 else 's'}" if model.prompt_count else "–"
+
+    @display(description="Prompts that use it")
+    def used_by(self, model: ClaudeModel) -> str:
+        return format_html_join(", ", "{}", ((link(prompt),) for prompt in model.prompts.all())) or "none"
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        may_sync = request.user.has_perm("core.change_claudemodel")
+        return super().changelist_view(request, {"may_sync": may_sync, **(extra_context or {})})
+
+    def get_urls(self) -> list[URLPattern]:
+        sync = self.admin_site.admin_view(require_POST(self.sync))
+        return [path("sync/", sync, name="core_claudemodel_sync"), *super().get_urls()]
+
+    def sync(self, request: HttpRequest) -> HttpResponse:
+        """Ask Claude which models there are today."""
+        require(request.user.has_perm("core.change_claudemodel"))
+        try:
+            messages.success(request, f"{sync_models()}.")
+        except ClaudeError as error:
+            messages.error(request, f"Claude did not list its models, so nothing has changed: {error.message}")
+        return HttpResponseRedirect(reverse("admin:core_claudemodel_changelist"))
+
+
+@admin.register(Price)
+class PriceAdmin(Explained, ModelAdmin[Price]):
+    """The price book. What was spent keeps the rates it was spent at, whatever is written here later."""
+
+    list_display = ("model", "valid_from", "above_input_tokens", "rate_in", "rate_out", "source")
+    list_filter = ("model__line", "source")
+    list_select_related = ("model",)
+    search_fields = ("model__id", "model__display_name")
+    search_help_text = "Search by model"
+    list_before_template = "admin/core/price/intro.html"
+    keep_instead = "Add a newer price instead: it holds from its first day on."
+    fieldsets = (
+        ("Which model, from when", {"fields": ("model", "valid_from", "above_input_tokens")}),
+        (
+            "USD per million tokens",
+            {
+                "fields": (("input", "output"), ("cache_write_5m", "cache_write_1h"), "cache_read"),
+                "description": "Leave a rate empty where you do not know it: the cost is then listed as unknown.",
+            },
+        ),
+        ("USD per thousand", {"fields": ("web_search",)}),
+        ("Where it comes from", {"fields": ("source",)}),
+    )
+
+    @display(description="Input", ordering="input")
+    def rate_in(self, price: Price) -> str:
+        return _rate(price.input)
+
+    @display(description="Output", ordering="output")
+    def rate_out(self, price: Price) -> str:
+        return _rate(price.output)
+
+
+def _rate(rate: Any) -> str:
+    """A rate without the zeros at its end: 1.25."""
+    return "unknown" if rate is None else f"{rate.normalize():,f}"

@@ -1,0 +1,103 @@
+"""Can Claude be asked with this draft, and what should its author know before it is saved or published?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from core.models import ClaudeModel, Prompt
+from core.prompts.rendering import problems
+from core.prompts.templates import names_in
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a draft cannot be used, and the field of the form that says so."""
+
+    field: str
+    message: str
+
+
+def refusals(content: Mapping[str, Any], model: ClaudeModel) -> list[Refusal]:
+    """All that keeps a draft, in the shape of `Prompt.content()`, from being saved or published."""
+    return [
+        *_undefined(content),
+        *_unusable_model(model),
+        *_too_long(content["max_tokens"], model),
+        *_effort(content["effort"], model),
+        *_schema(content["output_schema"], model),
+    ]
+
+
+def warnings(content: Mapping[str, Any], model: ClaudeModel) -> list[str]:
+    """What is no mistake, but probably not meant."""
+    found = []
+    _, unused = problems(content)
+    if unused:
+        found.append(
+            f"The prompt does not use {braced(unused)}. People will be asked for it, and Claude never sees it."
+        )
+    if model.lifecycle == ClaudeModel.Lifecycle.DEPRECATED:
+        until = f" and stops answering on {model.retires_at:%-d %B %Y}" if model.retires_at else ""
+        found.append(f"{model.display_name} is being phased out{until}. Choose another model soon.")
+    return found
+
+
+def braced(names: list[str]) -> str:
+    """The names as they are written in a template: {{a}}, {{b}}."""
+    return ", ".join(f"{{{{{name}}}}}" for name in names)
+
+
+def _undefined(content: Mapping[str, Any]) -> list[Refusal]:
+    undefined, _ = problems(content)
+    found = []
+    for field, text, where in (
+        ("template", content["template"], "The prompt"),
+        ("system_prompt", content["system_text"], "This system prompt"),
+    ):
+        missing = [name for name in names_in(text) if name in undefined]
+        if missing:
+            found.append(
+                Refusal(field, f"{where} uses {braced(missing)}, but no variable of that name is defined below.")
+            )
+    return found
+
+
+def _unusable_model(model: ClaudeModel) -> list[Refusal]:
+    return [Refusal("model", f"{model.display_name} no longer answers. Choose another model.")] if model.retired else []
+
+
+def _too_long(max_tokens: int, model: ClaudeModel) -> list[Refusal]:
+    if model.max_tokens is None or max_tokens <= model.max_tokens:
+        return []
+    return [Refusal("max_tokens", f"{model.display_name} writes at most {model.max_tokens:,} tokens in one answer.")]
+
+
+def supports(model: ClaudeModel, *path: str) -> bool:
+    """Whether the model's capabilities, in the API's shape, say yes at `path`; unknown counts as yes."""
+    if not model.capabilities:
+        return True
+    node: Any = model.capabilities
+    for step in path:
+        node = (node or {}).get(step)
+    return bool((node or {}).get("supported"))
+
+
+def _effort(effort: str, model: ClaudeModel) -> list[Refusal]:
+    if not effort or supports(model, "effort", effort):
+        return []
+    levels = [level.label for level in Prompt.Effort if supports(model, "effort", level)]
+    choice = f"takes {', '.join(levels)} only" if levels else "cannot be told how much effort to make; leave this empty"
+    return [Refusal("effort", f"{model.display_name} {choice}.")]
+
+
+def _schema(schema: object, model: ClaudeModel) -> list[Refusal]:
+    if schema is None:
+        return []
+    if not isinstance(schema, dict) or not schema:
+        message = 'This must be a JSON object that describes the answer, such as {"type": "object", …}.'
+        return [Refusal("output_schema", message)]
+    if not supports(model, "structured_outputs"):
+        return [Refusal("output_schema", f"{model.display_name} cannot answer as data. Choose another model.")]
+    return []

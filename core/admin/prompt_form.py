@@ -1,0 +1,68 @@
+"""Is a draft usable together with the variables that were submitted beside it?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.forms import inlineformset_factory
+
+from core.admin.base import ModelForm
+from core.admin.prompt_checks import refusals, warnings
+from core.admin.variables import VariableForm
+from core.models import ClaudeModel, Prompt, Variable
+
+_VariableFormSet = inlineformset_factory(Prompt, Variable, form=VariableForm, extra=0)
+
+
+class PromptForm(ModelForm[Prompt]):
+    """The draft. It is checked against the variables in the same submission, not against the stored ones."""
+
+    notes: list[str]
+
+    class Meta:
+        model = Prompt
+        fields = (
+            "name",
+            "slug",
+            "description",
+            "system_prompt",
+            "template",
+            "model",
+            "max_tokens",
+            "effort",
+            "output_schema",
+            "run_again_if_lost",
+            "access",
+            "groups",
+        )
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or self.cleaned_data
+        self.notes = []
+        if values.get("access") == Prompt.Access.GROUPS and not values.get("groups"):
+            self.add_error("groups", "Choose at least one group, or nobody could use this prompt.")
+        if {"template", "model", "max_tokens"} <= values.keys():
+            self._check(values, values["model"])
+        return values
+
+    def _check(self, values: dict[str, Any], model: ClaudeModel) -> None:
+        content = {
+            "template": values["template"],
+            "system_text": values["system_prompt"].text if values.get("system_prompt") else "",
+            "max_tokens": values["max_tokens"],
+            "effort": values.get("effort", ""),
+            "output_schema": values.get("output_schema"),
+            "variables": [{"name": name} for name in self._variable_names()],
+        }
+        for refusal in refusals(content, model):
+            self.add_error(refusal.field, refusal.message)
+        self.notes = warnings(content, model)
+
+    def _variable_names(self) -> list[str]:
+        """What the variables are called after this submission."""
+        formset = _VariableFormSet(self.data, instance=self.instance, prefix="variables")
+        if not formset.management_form.is_valid():
+            return [variable.name for variable in self.instance.variables.all()] if self.instance.pk else []
+        formset.is_valid()
+        kept = [form for form in formset.forms if form not in formset.deleted_forms]
+        return [name for form in kept if (name := getattr(form, "cleaned_data", {}).get("name"))]

@@ -1,0 +1,49 @@
+"""Who may look into the queues, and stop or repeat what is in them?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern
+from django_rq.admin import QueueAdmin
+from django_rq.models import Dashboard
+
+
+def guarded(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """The dashboard asks for staff status only, and for its figures takes a token; here each view asks for more."""
+
+    @wraps(view)
+    def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not admin.site.has_permission(request):
+            return redirect_to_login(request.get_full_path(), "admin:login")
+        if not request.user.has_perm("core.view_queues"):
+            raise PermissionDenied
+        return view(request, *args, **kwargs)
+
+    return checked
+
+
+@admin.register(Dashboard)
+class GuardedQueueAdmin(QueueAdmin):
+    """django-rq's dashboard, each of whose addresses asks for `core.view_queues`."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("core.view_queues")
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - Django's
+        return request.user.has_perm("core.view_queues")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - Django's
+        return request.user.has_perm("core.view_queues")
+
+    def get_urls(self) -> list[URLPattern]:
+        patterns: list[URLPattern] = super().get_urls()
+        for pattern in patterns:
+            pattern.callback = guarded(pattern.callback)
+        return patterns

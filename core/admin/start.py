@@ -1,0 +1,93 @@
+"""What does staff see first: what is there to do, and what needs attention?"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils import timezone
+
+from core.admin.base import address, signed_in
+from core.models import Call, ClaudeModel, CostRecord, Prompt, User
+
+# Nobody needs to know exactly how many more; counting on would take long where there are millions.
+ENOUGH = 100
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Something that went wrong or is about to, and the page that shows it."""
+
+    sentence: str
+    page: str
+    action: str
+
+
+def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """The values of the start page; each part only for those who may see what it counts."""
+    user = signed_in(request)
+    found = [*_failed(user), *_unknown_costs(user), *_fading_models(user), *_unpublished(user)]
+    return {**context, "attention": found, "demo_data": _demo_data(user), "title": "Start"}
+
+
+def _failed(user: User) -> list[Attention]:
+    if not user.has_perm("core.view_call"):
+        return []
+    since = timezone.now() - dt.timedelta(hours=24)
+    calls = Call.objects.visible_to(user).filter(
+        created_at__gte=since, status__in=[Call.Status.FAILED, Call.Status.DEAD]
+    )
+    number = _up_to_enough(calls)
+    page = f"{address('admin:core_call_changelist')}?status=trouble"
+    return [Attention(f"{number} failed in the last 24 hours.", page, "Look at them")] if number else []
+
+
+def _unknown_costs(user: User) -> list[Attention]:
+    if not user.has_perm("core.view_costrecord"):
+        return []
+    since = timezone.now() - dt.timedelta(days=30)
+    number = _up_to_enough(CostRecord.objects.unknown().filter(at__gte=since), "cost", "costs")
+    page = f"{address('admin:core_costrecord_changelist')}?known=no"
+    sentence = f"{number} of the last 30 days are unknown, so the spend is higher than its sum."
+    return [Attention(sentence, page, "See why")] if number else []
+
+
+def _fading_models(user: User) -> list[Attention]:
+    if not user.has_perm("core.view_prompt"):
+        return []
+    prompts = Prompt.objects.exclude(model__lifecycle=ClaudeModel.Lifecycle.ACTIVE).select_related("model")
+    return [
+        Attention(
+            f"«{prompt}» uses {prompt.model}.", address("admin:core_prompt_change", prompt.pk), "Change its model"
+        )
+        for prompt in prompts[:ENOUGH]
+    ]
+
+
+def _unpublished(user: User) -> list[Attention]:
+    if not user.has_perm("core.view_prompt"):
+        return []
+    prompts = Prompt.objects.published().select_related("published", "system_prompt").prefetch_related("variables")
+    return [
+        Attention(
+            f"The draft of «{prompt}» has changes that people do not see yet.",
+            address("admin:core_prompt_change", prompt.pk),
+            "Look at the draft",
+        )
+        for prompt in prompts[:ENOUGH]
+        if prompt.changed_since_published
+    ]
+
+
+def _demo_data(user: User) -> bool:
+    return user.has_perm("core.remove_demo") and Prompt.objects.filter(demo=True).exists()
+
+
+def _up_to_enough(rows: Any, one: str = "call", more: str = "calls") -> str:
+    """«1 call», «12 calls», «more than 100 calls»; empty for none."""
+    number = len(rows.order_by().values_list("pk")[: ENOUGH + 1])
+    if number > ENOUGH:
+        return f"More than {ENOUGH} {more}"
+    return f"{number} {one if number == 1 else more}" if number else ""

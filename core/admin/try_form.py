@@ -1,0 +1,69 @@
+"""Which fields does a draft's form have, so that it can be tried in the admin?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from unfold.widgets import (
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanWidget,
+)
+
+from core.prompts.variables import UnusableError, VariableSpec
+
+
+class SpecField(forms.Field):
+    """A field that accepts exactly what the variable's specification accepts."""
+
+    def __init__(self, spec: VariableSpec) -> None:
+        self.spec = spec
+        initial: object = spec.clean(spec.default) == "yes" if spec.kind == "yes_no" else spec.default
+        super().__init__(
+            required=spec.required and spec.kind != "yes_no",
+            label=spec.label,
+            help_text=spec.help,
+            initial=initial,
+            widget=_widget(spec),
+        )
+
+    def validate(self, value: object) -> None:
+        """Nothing here: the specification's own sentences are shown instead of Django's."""
+
+    def to_python(self, value: object) -> str:
+        try:
+            return self.spec.clean(value)
+        except UnusableError as error:
+            raise forms.ValidationError(str(error)) from error
+
+
+class TryForm(forms.Form):
+    """One field for each variable of a draft; `cleaned_data` is what `render` takes."""
+
+    def __init__(self, specs: list[VariableSpec], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, prefix="input", **kwargs)
+        for spec in specs:
+            self.fields[spec.name] = SpecField(spec)
+
+    def typed(self) -> Mapping[str, str]:
+        """What has been typed so far, as far as it is usable, for a preview."""
+        self.is_valid()
+        raw = {name: str(self[name].value() or "") for name in self.fields}
+        return {**raw, **self.cleaned_data} if self.is_bound else raw
+
+
+def _widget(spec: VariableSpec) -> forms.Widget:
+    if spec.kind == "long_text":
+        return UnfoldAdminTextareaWidget(attrs={"rows": 6})
+    if spec.kind == "choice":
+        empty = [] if spec.required and spec.default else [("", "Please choose")]
+        return UnfoldAdminSelectWidget(choices=[*empty, *((choice, choice) for choice in spec.choices)])
+    if spec.kind == "yes_no":
+        return UnfoldBooleanWidget()
+    kind = {"date": "date", "number": "text"}.get(spec.kind, "text")
+    widget = UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal"} if spec.kind == "number" else {})
+    widget.input_type = kind
+    return widget

@@ -1,0 +1,49 @@
+"""Does each page of the admin open for those who may see it, and for nobody else?"""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from core.models import Prompt
+
+LISTS = {
+    "core_prompt": {"editor", "publisher", "operator", "administrator"},
+    "core_systemprompt": {"editor", "publisher", "operator", "administrator"},
+    "core_claudemodel": {"editor", "publisher", "finance", "operator", "administrator"},
+    "core_price": {"editor", "publisher", "finance", "operator", "administrator"},
+    "core_call": {"finance", "operator", "administrator"},
+    "core_costrecord": {"finance", "operator", "administrator"},
+    "core_user": {"administrator"},
+    "auth_group": {"administrator"},
+    "django_rq_dashboard": {"operator", "administrator"},
+}
+STAFF = ["editor", "publisher", "finance", "operator", "administrator"]
+
+
+@pytest.mark.parametrize("role", STAFF)
+@pytest.mark.parametrize("table", LISTS)
+def test_a_list_opens_for_the_roles_that_need_it(
+    table: str, role: str, request: pytest.FixtureRequest, client: Client, prompt: Prompt
+) -> None:
+    client.force_login(request.getfixturevalue(role))
+    expected = 200 if role in LISTS[table] else 403
+    assert client.get(reverse(f"admin:{table}_changelist")).status_code == expected
+
+
+@pytest.mark.parametrize("role", ["outsider", "member"])
+@pytest.mark.parametrize("table", LISTS)
+def test_who_is_no_staff_is_sent_to_the_login(
+    table: str, role: str, request: pytest.FixtureRequest, client: Client
+) -> None:
+    client.force_login(request.getfixturevalue(role))
+    answer = client.get(reverse(f"admin:{table}_changelist"))
+    assert answer.status_code == 302
+    assert reverse("admin:login") in answer["Location"]
+
+
+@pytest.mark.parametrize("role", STAFF)
+def test_the_start_page_opens_for_all_staff(role: str, request: pytest.FixtureRequest, client: Client) -> None:
+    client.force_login(request.getfixturevalue(role))
+    assert "What needs attention" in client.get(reverse("admin:index")).content.decode()
