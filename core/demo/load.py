@@ -1,0 +1,104 @@
+"""How does the demo get into a database?"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from core.demo import endings
+from core.demo.history import History
+from core.demo.people import PEOPLE, create_people
+from core.demo.prompts import DRAFTS
+from core.demo.publishing import Dates, Published, create_system_prompts, publish
+from core.models import Call, ClaudeModel, CostRecord, Price, Prompt, SystemPrompt, User
+
+# Days ago; the history of calls begins when all is in place.
+JOINED, TRIED, PUBLISHED, IMPROVED = 40, 36, 35, 14
+
+
+class DemoError(Exception):
+    """The demo cannot be loaded; the message says why, for whoever wanted it."""
+
+
+class InUseError(DemoError):
+    """The database holds work already, so that a demo has no place in it."""
+
+
+def load_demo(now: dt.datetime | None = None) -> dict[str, int]:
+    """Load prompts, people and thirty days of calls that end at `now`; answers how many of each.
+
+    Raises `InUseError` where there are prompts or calls already, and `DemoError` where `DEBUG` is off, a demo person's
+    login is taken, or models and prices have not been loaded.
+    """
+    if not settings.DEBUG:
+        raise DemoError("The demo's password is known to everybody, so it is loaded only where DEBUG=true.")
+    with transaction.atomic():
+        _refuse_in_use()
+        return _load(now or timezone.now())
+
+
+def is_new() -> bool:
+    """Whether nobody has begun to use this database: no login, no prompt, no call."""
+    return not any(model.objects.exists() for model in (User, SystemPrompt, Prompt, Call))
+
+
+def _refuse_in_use() -> None:
+    if any(model.objects.exists() for model in (SystemPrompt, Prompt, Call)):
+        raise InUseError("This database holds prompts or calls already, so the demo was not loaded.")
+    taken = User.objects.filter(username__in=[person.username for person in PEOPLE]).order_by("username")
+    if taken:
+        names = ", ".join(user.username for user in taken)
+        raise DemoError(f"The demo needs logins that are taken already: {names}.")
+
+
+def _load(now: dt.datetime) -> dict[str, int]:
+    joined, tried, published, improved = (_morning(now, days) for days in (JOINED, TRIED, PUBLISHED, IMPROVED))
+    models = _models()
+    people = create_people(joined)
+    systems = create_system_prompts(people["editor"], tried)
+    dates = Dates(tried, published, improved)
+    made = [publish(draft, models[draft.line], systems.get(draft.system), people, dates) for draft in DRAFTS]
+    history = _history(made, people, now, tried)
+    Call.objects.bulk_create(history.calls)
+    CostRecord.objects.bulk_create(history.records)
+    return {
+        "people": len(people),
+        "system prompts": len(systems),
+        "prompts": len(made),
+        "calls": len(history.calls),
+        "cost records": len(history.records),
+    }
+
+
+def _morning(now: dt.datetime, days_ago: int) -> dt.datetime:
+    """Ten o'clock in the installation's time zone, so many days ago."""
+    day = timezone.localtime(now).date() - dt.timedelta(days=days_ago)
+    return timezone.make_aware(dt.datetime.combine(day, dt.time(10)))
+
+
+def _history(made: list[Published], people: dict[str, User], now: dt.datetime, tried: dt.datetime) -> History:
+    history = History(people, {item.prompt.slug: item.versions for item in made}, now)
+    for item in made:
+        if item.tried:
+            history.add_trial(item.tried, people["editor"], tried, endings.ask_a_retired_model)
+    return history
+
+
+def _models() -> dict[str, ClaudeModel]:
+    """The newest model of each line that the drafts name. Raises `DemoError` where there is none, or no price."""
+    models = {line: _newest(line) for line in sorted({draft.line for draft in DRAFTS})}
+    if not Price.objects.filter(model__in=models.values()).exists():
+        raise DemoError("The price book has no price for the demo's models. Run `manage.py load_prices` first.")
+    return models
+
+
+def _newest(line: str) -> ClaudeModel:
+    active = ClaudeModel.objects.filter(line=line, lifecycle=ClaudeModel.Lifecycle.ACTIVE)
+    newest = active.order_by(F("released_at").desc(nulls_last=True), "pk").first()
+    if newest is None:
+        raise DemoError(f"The catalogue has no active model of the line {line}. Run `manage.py sync_models` first.")
+    return newest
