@@ -85,7 +85,8 @@ def markdown(text: str) -> SafeString:
 @lru_cache(maxsize=1)
 def _parser() -> MarkdownIt:
     # An image would tell a stranger's server who reads this answer and when; without the rule it is a link.
-    return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("image")
+    # A line break is kept as one, for letters and addresses are written that way.
+    return MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"]).disable("image")
 
 
 def _entry(key: str, value: Any) -> Entry:

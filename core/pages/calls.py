@@ -101,6 +101,7 @@ def _context(request: HttpRequest, found: Call) -> dict[str, Any]:
         "data": answers.as_data(text) is not None if found.finished else False,
         "partial": found.finished and found.status != Call.Status.SUCCEEDED and bool(text),
         "fault": words.fault_of(found),
+        "heard": "What happened" if found.error_type in words.OUR_OWN else "Claude said",
         "stop": words.stop_of(found),
         "attempts": settings.CALL_ATTEMPTS,
         "bill": _bill(found, records),

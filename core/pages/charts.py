@@ -13,7 +13,8 @@ from core.reports.spend import Day
 SLOT, BAR, HEIGHT = 10, 7, 100
 # More days than this are drawn as months, for bars thinner than a hair say nothing.
 MOST_BARS = 100
-STEPS = (Decimal(1), Decimal(2), Decimal("2.5"), Decimal(5), Decimal(10))
+# Their halves are round too, for the line in the middle.
+STEPS = tuple(Decimal(step) for step in (1, 2, 3, 4, 6, 8, 10))
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def _short(day: dt.date) -> str:
 
 
 def _round_up(amount: Decimal) -> Decimal:
-    """The next round amount: 1, 2, 2.5 or 5 times a power of ten."""
+    """The next round amount: a small whole number times a power of ten."""
     if not amount:
         return Decimal(0)
     power = Decimal(1).scaleb(amount.adjusted())

@@ -39,7 +39,7 @@ def counted(number: int, thing: str, things: str = "") -> str:
 
 
 def percent(share: float) -> str:
-    """`42 %`, and `under 1 %` for what is little but not nothing."""
+    """`42 %`, and `< 1 %` for what is little but not nothing."""
     if 0 < share < 0.01:
-        return "under 1 %"
+        return "< 1 %"
     return f"{share * 100:.0f} %"

@@ -174,10 +174,10 @@ def _with_current(choices: list[tuple[str, str]], data: Any) -> list[tuple[str, 
 
 
 class PeriodForm(forms.Form):
-    """The first and the last day of a report."""
+    """The first and the last day of a report; without `data` it shows those of `initial`."""
 
-    def __init__(self, data: Any) -> None:
-        super().__init__(data)
+    def __init__(self, data: Any = None, initial: Mapping[str, dt.date] | None = None) -> None:
+        super().__init__(data, initial=dict(initial or {}))
         self.fields["from"] = _day("From")
         self.fields["to"] = _day("To")
 

@@ -78,13 +78,15 @@ def spend_csv(request: HttpRequest) -> HttpResponseBase:
 
 def _period(request: HttpRequest) -> tuple[PeriodForm, report.Period, str]:
     """The period that was asked for, or the usual one where the dates make none; the form says why."""
-    form = PeriodForm(request.GET)
-    given = form.is_valid() and form.cleaned_data["from"]
-    if given:
-        return form, report.Period(form.cleaned_data["from"], form.cleaned_data["to"]), ""
     preset = request.GET.get("period", USUAL)
     preset = preset if preset in PRESETS else USUAL
-    return form, _preset(preset, timezone.localdate()), preset
+    period = _preset(preset, timezone.localdate())
+    if not (request.GET.get("from") or request.GET.get("to")):
+        return PeriodForm(initial={"from": period.first, "to": period.last}), period, preset
+    form = PeriodForm(request.GET)
+    if form.is_valid():
+        return form, report.Period(form.cleaned_data["from"], form.cleaned_data["to"]), ""
+    return form, period, preset
 
 
 def _preset(name: str, today: dt.date) -> report.Period:

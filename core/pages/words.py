@@ -53,6 +53,8 @@ FAULTS: dict[str, Fault] = {
     ),
     "configuration_error": Fault("This installation is not set up to call Claude.", _ASK),
 }
+# Of these Claude said nothing: what there is to read was written here.
+OUR_OWN = frozenset({"connection_error", "timeout_error", "incomplete_stream", "worker_lost", "configuration_error"})
 UNKNOWN_FAULT = Fault(
     "Something went wrong that has no name here yet.", "Run it again; if it fails again, tell an administrator."
 )
