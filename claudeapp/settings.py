@@ -177,9 +177,10 @@ if not DEBUG:
     SESSION_COOKIE_SECURE = HTTPS_ONLY
     CSRF_COOKIE_SECURE = HTTPS_ONLY
     SECURE_HSTS_SECONDS = 31536000 if HTTPS_ONLY else 0
-    SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS_ONLY
-    SECURE_HSTS_PRELOAD = HTTPS_ONLY
-DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
+    # For this host only: the organisation's other hosts below it, and browsers' preload lists, are not ours to bind.
+    SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+# Bytes of a form; 400,000 characters of any script fit, as a browser encodes them.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 10_000_000
 
 # --- Logs ---
 LOGGING = {
@@ -193,6 +194,8 @@ LOGGING = {
         # Requests to Claude are logged by this project with the call's id; these would repeat them.
         "httpx2": {"level": "WARNING"},
         "anthropic": {"level": "WARNING"},
+        # RQ tells of each job in four lines; the jobs that matter tell of themselves in one.
+        "rq": {"level": "DEBUG" if LOG_LEVEL == "DEBUG" else "WARNING"},
     },
 }
 

@@ -54,6 +54,20 @@ os.environ.update(
 )
 
 
+def another_database(name: str) -> str:
+    """The address of a fresh database of the same kind, for processes of their own."""
+    if cluster is None:
+        path = FOLDER / f"{name}.sqlite3"
+        path.unlink(missing_ok=True)
+        return f"sqlite:///{path}"
+    return cluster.create(name)
+
+
+def another_redis(name: str) -> ValkeyServer:
+    """A further server, to be used with `with`; it listens at `redis-<name>.sock` in the folder."""
+    return ValkeyServer(port=0, data_dir=FOLDER / f"redis-{name}", unix_socket_path=FOLDER / f"redis-{name}.sock")
+
+
 def pytest_configure() -> None:
     redis_server.start()
     if cluster:

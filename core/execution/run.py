@@ -46,7 +46,9 @@ def run_call(call_id: uuid.UUID, watch: Watch | None = None) -> Outcome:
     if call is None:
         return Outcome()
     with kept(call):
-        return _run(call, watch or NobodyWatches())
+        outcome = _run(call, watch or NobodyWatches())
+    log.info("call %s, attempt %s: %s", call.pk, call.attempt, outcome.status or "taken over by another process")
+    return outcome
 
 
 def _run(call: Call, watch: Watch) -> Outcome:

@@ -1,0 +1,147 @@
+"""A whole installation, started as a user starts it, and a browser to use it with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import httpx2
+import pytest
+from django.conf import settings
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests import environment
+from tests.environment import free_port
+
+# Seconds in which everything must be up, on a busy machine.
+START_TIMEOUT = 90.0
+# Milliseconds that the browser waits for what a test expects.
+PATIENCE = 30_000
+
+
+@dataclass
+class Installation:
+    """`manage.py run` with a database, a Redis and ports of its own."""
+
+    url: str
+    simulator_url: str
+    variables: dict[str, str]
+    log: Path
+
+    def shell(self, code: str) -> str:
+        """What `code` prints inside this installation."""
+        command = [sys.executable, "manage.py", "shell", "--verbosity", "0", "-c", code]
+        done = subprocess.run(
+            command, cwd=settings.BASE_DIR, env=self.variables, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    def bill(self) -> Decimal:
+        """What the simulator says it is owed."""
+        return Decimal(httpx2.get(f"{self.simulator_url}/_simulator/bill").json()["total_usd"])
+
+    def ledger(self) -> Decimal:
+        """What the ledger says was spent, the demo left out."""
+        code = "from core.models import CostRecord; print(sum(r.amount for r in CostRecord.objects.filter(demo=False)))"
+        return Decimal(self.shell(code))
+
+    def horses(self) -> list[int]:
+        """The processes in which its workers run calls now: the children that RQ forks."""
+        listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], check=True, capture_output=True, text=True).stdout
+        found = [line.split(maxsplit=2) for line in listed.splitlines() if "rqworker" in line]
+        # Each was started with this installation's variables, which the list does not show.
+        marker = f"PORT={self.variables['PORT']}\0".encode()
+        own = {int(pid): int(parent) for pid, parent, _ in found if marker in _environment_of(int(pid))}
+        return [pid for pid, parent in own.items() if parent in own]
+
+
+def _environment_of(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    folder = tmp_path_factory.mktemp("installation")
+    port, simulator_port = free_port(), free_port()
+    variables = {
+        **os.environ,
+        "DATABASE_URL": environment.another_database("e2e"),
+        "REDIS_URL": f"unix://{environment.FOLDER}/redis-e2e.sock",
+        "PORT": str(port),
+        "SIMULATOR_PORT": str(simulator_port),
+        "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{simulator_port}",
+    }
+    log = folder / "log"
+    with environment.another_redis("e2e"), log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "run"],
+            cwd=settings.BASE_DIR,
+            env=variables,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        made = Installation(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{simulator_port}", variables, log)
+        try:
+            _wait_until_ready(made, process)
+            yield made
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=30)
+    assert process.returncode == 0, log.read_text()[-4000:]
+
+
+def _wait_until_ready(made: Installation, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    addresses = [f"{made.url}/readyz", f"{made.simulator_url}/_simulator"]
+    while addresses:
+        assert process.poll() is None, made.log.read_text()[-4000:]
+        assert time.monotonic() < deadline, made.log.read_text()[-4000:]
+        addresses = [address for address in addresses if not _answers(address)]
+        # How often to look; what ends the waiting is the condition above.
+        time.sleep(0.1)
+
+
+def _answers(address: str) -> bool:
+    try:
+        return httpx2.get(address, timeout=5).status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    assert chromium, "a browser is missing: tests/install_parts.sh installs it"
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=[*quiet, "--no-first-run"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A fresh visitor. Whatever the browser complains about, a blocked script above all, fails the test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
+    visitor = context.new_page()
+    complaints: list[str] = []
+    visitor.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    visitor.on("pageerror", lambda error: complaints.append(str(error)))
+    yield visitor
+    context.close()
+    # What the tests themselves break, a connection that is cut, is named by the browser as a failed load.
+    assert [text for text in complaints if "net::ERR" not in text and "Failed to load resource" not in text] == []

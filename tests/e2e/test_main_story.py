@@ -1,0 +1,170 @@
+"""The main job as people do it: from a prompt in the admin to an answer on a page and its cost in the books."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.conftest import Installation
+
+pytestmark = pytest.mark.browser
+
+DOCUMENT = (
+    "The council met on Monday. It decided to plant ninety trees. The cost is met by a donation. Work begins in May."
+)
+
+
+def sign_in(page: Page, where: Installation, username: str, path: str = "/") -> None:
+    page.goto(f"{where.url}/login/?next={path}")
+    page.get_by_label("Username").fill(username)
+    page.get_by_label("Password").fill("demo")
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.wait_for_url(f"{where.url}{path}")
+
+
+def sign_out(page: Page) -> None:
+    page.context.clear_cookies()
+
+
+def run_summary(page: Page, where: Installation, document: str = DOCUMENT) -> None:
+    page.goto(f"{where.url}/p/summarise/")
+    page.get_by_label(re.compile("document|text", re.IGNORECASE)).first.fill(document)
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.wait_for_url(re.compile(r"/calls/[0-9a-f-]{36}/$"))
+
+
+def summary_slug(where: Installation) -> str:
+    return where.shell(
+        "from core.models import Prompt; print(Prompt.objects.get(name__istartswith='summarise', demo=True).slug)"
+    )
+
+
+def test_from_a_prompt_in_the_admin_to_an_answer_and_its_cost(page: Page, installation: Installation) -> None:
+    # A publisher writes a prompt of their own, tries it and publishes it.
+    sign_in(page, installation, "publisher", "/admin/core/prompt/add/")
+    page.locator("#id_name").fill("Shorten a note")
+    page.locator("#id_slug").fill("shorten-a-note")
+    page.locator("#id_template").fill("Summarise this note for {{audience}}:\n\n{{note}}")
+    page.locator("#id_model").select_option("claude-haiku-5-5")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text(re.compile("audience.*note|note.*audience", re.DOTALL)).first).to_be_visible()
+    assert (
+        installation.shell(
+            "from core.models import Prompt; print(Prompt.objects.filter(slug='shorten-a-note').count())"
+        )
+        == "0"
+    )
+
+    for index, (name, label, kind) in enumerate([("note", "Note", "long_text"), ("audience", "For whom", "text")]):
+        if not page.locator(f"#id_variables-{index}-name").is_visible():
+            page.get_by_role("link", name=re.compile("Add another variable", re.IGNORECASE)).click()
+        page.locator(f"#id_variables-{index}-name").fill(name)
+        page.locator(f"#id_variables-{index}-label").fill(label)
+        page.locator(f"#id_variables-{index}-kind").select_option(kind)
+    page.locator("[name=_save_and_try]").first.click()
+
+    page.get_by_label("Note").fill(DOCUMENT)
+    page.get_by_label("For whom").fill("children")
+    page.get_by_role("button", name=re.compile("^(Try it|Run)", re.IGNORECASE)).first.click()
+    expect(page.get_by_text("council").last).to_be_visible()
+    expect(page.get_by_text(re.compile(r"\$0\.0+\d")).first).to_be_visible()
+
+    page.get_by_role("link", name=re.compile("Publish")).first.click()
+    page.get_by_role("button", name=re.compile("Publish")).first.click()
+    expect(page.get_by_text(re.compile("published", re.IGNORECASE)).first).to_be_visible()
+
+    # A member fills in its form and watches the answer being written.
+    sign_out(page)
+    sign_in(page, installation, "member")
+    page.get_by_role("link", name="Shorten a note").click()
+    expect(page.locator("#estimate")).to_contain_text("$")
+    page.get_by_label("Note").fill(DOCUMENT)
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("For whom")
+    expect(page.get_by_label("Note")).to_have_value(DOCUMENT)
+    page.get_by_label("For whom").fill("children {{ x|safe }} <script>alert(1)</script>")
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.wait_for_url(re.compile(r"/calls/[0-9a-f-]{36}/$"))
+    expect(page.locator("[data-state-word]")).to_have_text("Done")
+    expect(page.locator(".answer")).to_contain_text("council")
+    cost = page.locator(".facts data").first.get_attribute("value")
+    assert cost is not None
+    call_url = page.url
+
+    # The manager finds its cost on the spend page.
+    sign_out(page)
+    sign_in(page, installation, "finance", "/spend/")
+    expect(page.get_by_role("row", name=re.compile("Shorten a note")).first).to_contain_text("$")
+
+    # An outsider to the call does not see it, and the books agree to the last digit.
+    sign_out(page)
+    sign_in(page, installation, "mei")
+    assert page.goto(call_url).status == 404  # type: ignore[union-attr]
+    assert installation.ledger() == installation.bill() > 0
+
+
+def test_the_text_goes_on_after_a_reload_in_a_second_tab_and_after_a_lost_connection(
+    page: Page, browser: Browser, installation: Installation
+) -> None:
+    slug = summary_slug(installation)
+    sign_in(page, installation, "member", f"/p/{slug}/")
+    page.locator("textarea:visible").first.fill(f"[[simulate: long tokens=600]] {DOCUMENT}")
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.wait_for_url(re.compile(r"/calls/[0-9a-f-]{36}/$"))
+    growing = page.locator("[data-text]")
+    expect(growing).to_have_text(re.compile(r"\S.{40,}", re.DOTALL))
+    before = growing.inner_text()
+
+    second = page.context.new_page()
+    second.goto(page.url)
+    expect(second.locator("[data-text]")).to_contain_text(before[:30])
+    page.reload()
+    expect(page.locator("[data-text]")).to_contain_text(before[:30])
+    page.context.set_offline(True)
+    page.context.set_offline(False)
+
+    for tab in (page, second):
+        expect(tab.locator("[data-state-word]")).to_have_text("Done", timeout=60_000)
+    assert page.locator("#answer-source").input_value() == second.locator("#answer-source").input_value()
+    assert installation.ledger() == installation.bill()
+
+
+def test_without_javascript_the_page_refreshes_itself(browser: Browser, installation: Installation) -> None:
+    slug = summary_slug(installation)
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    sign_in(page, installation, "member", f"/p/{slug}/")
+    page.locator("textarea:visible").first.fill(DOCUMENT)
+    page.get_by_role("button", name="Run", exact=True).click()
+
+    expect(page.locator("[data-state-word]")).to_have_text("Done", timeout=30_000)
+    expect(page.locator(".answer")).to_contain_text("council")
+    context.close()
+
+
+def test_a_killed_workers_call_is_finished_by_another_and_its_unknown_cost_is_told(
+    page: Page, installation: Installation
+) -> None:
+    slug = summary_slug(installation)
+    sign_in(page, installation, "member", f"/p/{slug}/")
+    page.locator("textarea:visible").first.fill(f"[[simulate: long tokens=400]] {DOCUMENT}")
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.wait_for_url(re.compile(r"/calls/[0-9a-f-]{36}/$"))
+    expect(page.locator("[data-text]")).to_have_text(re.compile(r"\S.{20,}", re.DOTALL))
+    call_id = page.url.rstrip("/").rsplit("/", 1)[1]
+
+    horses = installation.horses()
+    assert horses
+    for pid in horses:
+        os.kill(pid, signal.SIGKILL)
+
+    expect(page.locator("[data-state-word]")).to_have_text("Done", timeout=90_000)
+    count = (
+        f"from core.models import CostRecord; print(CostRecord.objects.filter(call='{call_id}', amount=None).count())"
+    )
+    assert installation.shell(count) == "1"
+    expect(page.locator(".facts")).to_contain_text("unknown")
