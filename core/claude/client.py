@@ -106,9 +106,9 @@ def count_tokens(request: dict[str, Any], timeout: float = 5.0) -> int:
 
 
 def list_models() -> list[ModelInfo]:
-    """Every model that the API lists, retired ones included. Raises `ClaudeError`."""
+    """Every model that the API knows, retired ones included. Raises `ClaudeError`."""
     with translated():
-        return list(sdk().models.list(limit=1000))
+        return list(sdk().models.list(limit=1000, lifecycle=["active", "deprecated", "retired"]))
 
 
 @contextlib.contextmanager

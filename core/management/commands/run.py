@@ -17,8 +17,8 @@ from django.db import connections
 from claudeapp.embedded_redis import EmbeddedRedis
 from core.claude.errors import ClaudeError
 from core.costs import prices
-from core.demo.load import load_demo
-from core.models import Call, ClaudeModel, Prompt, User
+from core.demo.load import DemoError, is_new, load_demo
+from core.models import ClaudeModel, User
 from core.routing.catalogue import sync_models
 
 HOST = "127.0.0.1"
@@ -28,8 +28,8 @@ WORKERS = 2
 
 class Command(BaseCommand):
     help = (
-        "Run everything on this machine: web, workers and clock, and where REDIS_URL and ANTHROPIC_API_KEY are not set, "
-        "an embedded Redis-compatible server and the simulator. One Ctrl-C stops all of it."
+        "Run everything on this machine: web, workers, clock; where REDIS_URL and ANTHROPIC_API_KEY are not set, an "
+        "embedded Redis-compatible server and the simulator. One Ctrl-C stops all of it."
     )
     requires_system_checks: list[str] = []
 
@@ -46,19 +46,24 @@ class Command(BaseCommand):
         sys.exit(status)
 
     def _fill_empty_database(self) -> None:
-        """Models, prices and, for a trial, demo data, where there is nothing yet."""
-        if ClaudeModel.objects.exists():
+        """Models and prices where there are none, and for a trial the demo where nobody has begun yet."""
+        if not ClaudeModel.objects.exists() and not self._load_catalogue():
             return
+        if settings.DEBUG and is_new():
+            try:
+                load_demo()
+            except DemoError as error:
+                self.stderr.write(str(error))
+
+    def _load_catalogue(self) -> bool:
         with _simulator_for_a_moment():
             try:
                 self.stdout.write(f"{sync_models()}.")
             except ClaudeError as error:
                 self.stderr.write(f"Claude did not list its models: {error}\nOnce it does, run: manage.py sync_models")
-                return
+                return False
         prices.load(prices.pending_changes())
-        if settings.DEBUG and not (Prompt.objects.exists() or Call.objects.exists()):
-            load_demo()
-            self.stdout.write("Demo data loaded.")
+        return True
 
     def _say_where(self) -> None:
         lines = [
