@@ -10,7 +10,9 @@ def main() -> None:
     try:
         from django.core.management import execute_from_command_line
     except ImportError:
-        sys.exit("claudeapp: Django is not installed here. `make run` and `make test` install what is needed into .venv.")
+        sys.exit(
+            "claudeapp: Django is not installed here. `make run` and `make test` install what is needed into .venv."
+        )
     execute_from_command_line(sys.argv)
 
 

@@ -25,6 +25,10 @@ def _item(title: str, icon: str, page: str, *permissions: str) -> dict[str, Any]
     return {**item, "permission": _may(*permissions)} if permissions else item
 
 
+def _never(request: HttpRequest) -> bool:  # noqa: ARG001 - the theme's signature
+    return False
+
+
 def environment(request: HttpRequest) -> list[str] | None:  # noqa: ARG001 - the theme's signature
     """The badge in the header of each page."""
     return ["Simulator", "warning"] if settings.SIMULATED else None
@@ -108,7 +112,8 @@ UNFOLD: dict[str, Any] = {
                     _item("Queues", "stacks", "admin:django_rq_dashboard_changelist", "core.view_queues"),
                 ],
             },
-            {"separator": True, "items": [_item("Back to the site", "arrow_back", "catalogue")]},
+            # Its address is the beginning of all others, so the theme would always take it for the page one is on.
+            {"separator": True, "items": [{**_item("Back to the site", "arrow_back", "catalogue"), "active": _never}]},
         ],
     },
 }

@@ -50,8 +50,9 @@ class Cluster:
         self._run("pg_ctl", "stop", "-w", "-m", "immediate", "-D", str(self.folder / "data"))
 
     def _run(self, program: str, *arguments: str) -> None:
-        account = {"user": self.user} if os.getuid() == 0 else {}
-        subprocess.run([binary(program), *arguments], check=True, cwd=self.folder, stdout=subprocess.DEVNULL, **account)
+        account = self.user if os.getuid() == 0 else None
+        command = [binary(program), *arguments]
+        subprocess.run(command, check=True, cwd=self.folder, stdout=subprocess.DEVNULL, user=account)
 
 
 def _unprivileged() -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from django import forms
 from django.contrib.admin.options import BaseModelAdmin
 from django.core.exceptions import PermissionDenied
-from django.db.models import PROTECT, Model
+from django.db.models import PROTECT, ForeignObjectRel, Model
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
@@ -31,6 +31,9 @@ else:
 
     # The theme has no types; these take the type arguments that the checker sees.
     class ModelAdmin(ThemedModelAdmin):
+        compressed_fields = False
+        list_fullwidth = True
+
         def __class_getitem__(cls, _model):
             return cls
 
@@ -119,7 +122,7 @@ def link(row: Model | None, text: str = "") -> str:
 def in_the_way(row: Model) -> Iterator[str]:
     """What kinds of rows keep `row` from being deleted; each is asked for one row only, however many there are."""
     for relation in row._meta.get_fields(include_hidden=True):
-        if getattr(relation, "on_delete", None) is PROTECT and relation.auto_created:
+        if isinstance(relation, ForeignObjectRel) and relation.on_delete is PROTECT:
             model = relation.related_model
             if model._base_manager.filter(**{relation.field.name: row.pk}).exists():
                 yield str(model._meta.verbose_name_plural)

@@ -15,7 +15,7 @@ from core.admin import call_actions, demo
 from core.admin.base import ModelAdmin, ReadOnly, action, address, display
 from core.admin.filters import ModelFilter, StatusFilter
 from core.models import Call
-from core.templatetags.admin_words import TONES, cost_of, seconds, trouble
+from core.templatetags.admin_words import TONES, cost_of, moment, seconds, trouble
 
 # What a list does not show; an answer can be as long as a book.
 _HEAVY = ("text", "content", "request", "inputs", "error_message")
@@ -25,8 +25,8 @@ _HEAVY = ("text", "content", "request", "inputs", "error_message")
 class CallAdmin(ReadOnly, ModelAdmin[Call]):
     """All calls, or a person's own ones. Nothing here is written by hand."""
 
-    list_display = ("created_at", "short_id", "state", "user", "prompt", "model", "tokens", "took", "cost")
-    list_display_links = ("created_at", "short_id")
+    list_display = ("asked", "state", "user", "prompt", "model", "tokens", "took", "cost")
+    list_display_links = ("asked",)
     list_filter = (
         StatusFilter,
         ("prompt", admin.RelatedOnlyFieldListFilter),
@@ -114,9 +114,9 @@ class CallAdmin(ReadOnly, ModelAdmin[Call]):
 
     # --- Columns ---
 
-    @display(description="Call")
-    def short_id(self, call: Call) -> str:
-        return str(call.pk)[:8]
+    @display(description="Asked")
+    def asked(self, call: Call) -> str:
+        return moment(call.created_at)
 
     @display(description="Status", label={str(status.label): TONES[status] for status in Call.Status})
     def state(self, call: Call) -> str:

@@ -24,4 +24,6 @@ def remove(request: HttpRequest, model_admin: CallAdmin) -> HttpResponse:
     found = [f"{number:,} {kind}" for kind, number in removed.items() if number]
     said = f"Removed: {', '.join(found)}." if found else "There was no demo data."
     messages.success(request, said)
+    for sentence in removed.kept:
+        messages.info(request, sentence)
     return HttpResponseRedirect(reverse("admin:index"))

@@ -15,7 +15,7 @@ from unfold.paginator import InfinitePaginator
 from core.admin.base import ModelAdmin, ReadOnly, display, link
 from core.admin.filters import KnownFilter, ModelFilter
 from core.models import CostRecord
-from core.templatetags.admin_words import exact_usd, usd
+from core.templatetags.admin_words import exact_usd, moment, usd
 
 _RATES = {"web_search": "web searches, per thousand"}
 
@@ -24,7 +24,7 @@ _RATES = {"web_search": "web searches, per thousand"}
 class CostRecordAdmin(ReadOnly, ModelAdmin[CostRecord]):
     """The ledger: read, never written."""
 
-    list_display = ("at", "amount_shown", "model", "tokens", "user", "prompt", "purpose", "call_link")
+    list_display = ("when", "amount_shown", "model", "tokens", "user", "prompt", "purpose", "call_link")
     list_filter = (KnownFilter, ModelFilter, "purpose", "at")
     list_select_related = ("user", "prompt")
     search_fields = ("request_id",)
@@ -75,6 +75,10 @@ class CostRecordAdmin(ReadOnly, ModelAdmin[CostRecord]):
             return queryset.filter(call=uuid.UUID(term)), False
         except ValueError:
             return queryset.filter(request_id=term), False
+
+    @display(description="When")
+    def when(self, record: CostRecord) -> str:
+        return moment(record.at)
 
     @display(description="Amount")
     def amount_shown(self, record: CostRecord) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as PlainGroupAdmin
 from django.contrib.auth.admin import UserAdmin as PlainUserAdmin
@@ -12,6 +13,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminCheckboxSelectMultiple
 
 from core.admin.base import ModelAdmin, display, signed_in
 from core.admin.deletion import Explained
@@ -29,6 +31,7 @@ else:
         pass
 
 
+_WITHOUT_PAGE = [f"{verb}_permission" for verb in ("add", "change", "delete", "view")]
 # What each ready-made role is for, in a sentence.
 ROLES_EXPLAINED = {
     "Member": "uses the published prompts on the site; needs no access to this administration",
@@ -61,6 +64,22 @@ def grantable_groups(person: User) -> QuerySet[Group]:
         return Group.objects.all()
     others = Permission.objects.exclude(pk__in=grantable(person).values("pk"))
     return Group.objects.exclude(permissions__in=others)
+
+
+class PermissionChoice(forms.ModelMultipleChoiceField):
+    """Permissions as sentences; those of Django's own tables, which have no page here, are left out."""
+
+    def __init__(self, permissions: QuerySet[Permission]) -> None:
+        chosen = permissions.filter(content_type__app_label__in=["core", "auth"]).exclude(codename__in=_WITHOUT_PAGE)
+        super().__init__(
+            chosen.select_related("content_type"),
+            required=False,
+            label="What it allows",
+            widget=UnfoldAdminCheckboxSelectMultiple(),
+        )
+
+    def label_from_instance(self, obj: Permission) -> str:  # type: ignore[override]
+        return obj.name
 
 
 @admin.register(User)
@@ -117,10 +136,9 @@ class UserAdmin(Explained, _UserBase):
     def formfield_for_manytomany(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
         person = signed_in(request)
         if db_field.name == "groups":
-            kwargs["queryset"] = grantable_groups(person)
-        elif db_field.name == "user_permissions":
-            kwargs["queryset"] = grantable(person).select_related("content_type")
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
+            kwargs |= {"queryset": grantable_groups(person), "widget": UnfoldAdminCheckboxSelectMultiple()}
+            return super().formfield_for_manytomany(db_field, request, **kwargs)
+        return PermissionChoice(grantable(person))
 
     @display(description="Name")
     def full_name(self, user: User) -> str:
@@ -155,9 +173,8 @@ class GroupAdmin(_GroupBase):
     def _within(self, request: HttpRequest, obj: object) -> bool:
         return not isinstance(obj, Group) or grantable_groups(signed_in(request)).filter(pk=obj.pk).exists()
 
-    def formfield_for_manytomany(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
-        kwargs["queryset"] = grantable(signed_in(request)).select_related("content_type")
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
+    def formfield_for_manytomany(self, db_field: Any, request: Any = None, **kwargs: Any) -> Any:  # noqa: ARG002
+        return PermissionChoice(grantable(signed_in(request)))
 
 
 def roles_explained() -> str:

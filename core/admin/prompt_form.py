@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.forms import inlineformset_factory
 
 from core.admin.base import ModelForm
 from core.admin.prompt_checks import refusals, warnings
 from core.admin.variables import VariableForm
 from core.models import ClaudeModel, Prompt, Variable
+
+
+class SchemaField(forms.JSONField):
+    """JSON that may be left empty: shown as nothing and not as «null»."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return "" if value is None or value == "null" else super().prepare_value(value)
+
 
 _VariableFormSet = inlineformset_factory(Prompt, Variable, form=VariableForm, extra=0)
 

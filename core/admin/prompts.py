@@ -8,17 +8,19 @@ from django.contrib import admin, messages
 from django.db.models import JSONField, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
-from unfold.widgets import UnfoldAdminTextareaWidget
+from unfold.widgets import UnfoldAdminCheckboxSelectMultiple, UnfoldAdminTextareaWidget
 
 from core.admin import publishing, trying, versions
-from core.admin.base import ModelAdmin, display
+from core.admin.base import ModelAdmin, action, display
 from core.admin.deletion import Explained
-from core.admin.prompt_form import PromptForm
+from core.admin.prompt_form import PromptForm, SchemaField
 from core.admin.prompt_status import status_of
 from core.admin.variables import VariableInline
 from core.models import ClaudeModel, Prompt
 
 SAVE_AND_TRY = "_save_and_try"
+# Saving stays at the draft anyway.
+_BUTTONS = {"show_save_and_add_another": False, "show_save_and_continue": False}
 
 
 @admin.register(Prompt)
@@ -33,8 +35,8 @@ class PromptAdmin(Explained, ModelAdmin[Prompt]):
     search_help_text = "Search by name or address"
     list_select_related = ("model", "published", "system_prompt")
     prepopulated_fields = {"slug": ("name",)}
-    filter_horizontal = ("groups",)
     warn_unsaved_form = True
+    actions_submit_line = ["save_and_try"]
     list_before_template = "admin/core/prompt/intro.html"
     change_form_outer_before_template = "admin/core/prompt/status.html"
     keep_instead = "Withdraw the prompt instead: nobody can use it then."
@@ -71,7 +73,12 @@ class PromptAdmin(Explained, ModelAdmin[Prompt]):
             kwargs["widget"] = UnfoldAdminTextareaWidget(attrs={"rows": 12, "class": "claudeapp-template"})
         elif isinstance(db_field, JSONField):
             kwargs["widget"] = UnfoldAdminTextareaWidget(attrs={"rows": 4, "class": "claudeapp-template"})
+            kwargs["form_class"] = SchemaField
         return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def formfield_for_manytomany(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        kwargs["widget"] = UnfoldAdminCheckboxSelectMultiple()
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     # --- The way from one step to the next ---
 
@@ -79,8 +86,17 @@ class PromptAdmin(Explained, ModelAdmin[Prompt]):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         prompt = self.get_object(request, object_id)
-        extra = {"status": status_of(prompt, request.user) if prompt else None, "show_save_and_add_another": False}
+        extra = {"status": status_of(prompt, request.user) if prompt else None, **_BUTTONS}
         return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return super().add_view(request, form_url, {**_BUTTONS, **(extra_context or {})})
+
+    @action(description="Save and try", permissions=["core.try_prompt"], attrs={"name": SAVE_AND_TRY})
+    def save_and_try(self, request: HttpRequest, obj: Prompt) -> None:
+        """A second button; where it leads is decided once the variables are saved too."""
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)

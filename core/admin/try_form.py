@@ -44,15 +44,21 @@ class TryForm(forms.Form):
     """One field for each variable of a draft; `cleaned_data` is what `render` takes."""
 
     def __init__(self, specs: list[VariableSpec], *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, prefix="input", **kwargs)
+        super().__init__(*args, **kwargs)
+        self.prefix = "input"
         for spec in specs:
             self.fields[spec.name] = SpecField(spec)
 
     def typed(self) -> Mapping[str, str]:
         """What has been typed so far, as far as it is usable, for a preview."""
-        self.is_valid()
-        raw = {name: str(self[name].value() or "") for name in self.fields}
-        return {**raw, **self.cleaned_data} if self.is_bound else raw
+        return {name: _usable(field.spec, self[name].value()) for name, field in self.fields.items()}
+
+
+def _usable(spec: VariableSpec, value: object) -> str:
+    try:
+        return spec.clean(value)
+    except UnusableError:
+        return str(value or "")
 
 
 def _widget(spec: VariableSpec) -> forms.Widget:

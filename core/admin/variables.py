@@ -18,6 +18,13 @@ class VariableForm(ModelForm[Variable]):
         model = Variable
         fields = ("name", "label", "kind", "help", "default", "required", "choices", "minimum", "maximum", "position")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("minimum", "maximum"):
+            if (limit := self.initial.get(name)) is not None:
+                # «40» and not «40.000000».
+                self.initial[name] = f"{limit.normalize():f}"
+
     def clean(self) -> dict[str, Any]:
         values = super().clean() or self.cleaned_data
         if not self.errors:
@@ -52,12 +59,9 @@ class VariableInline(StackedInline[Variable, Prompt]):
             None,
             {
                 "fields": (
-                    ("name", "label"),
-                    ("kind", "required"),
-                    ("help", "default"),
-                    "choices",
-                    ("minimum", "maximum"),
-                    "position",
+                    ("name", "label", "kind"),
+                    ("help", "default", "choices"),
+                    ("minimum", "maximum", "position", "required"),
                 )
             },
         ),

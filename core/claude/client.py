@@ -94,7 +94,7 @@ class Answering:
 
 
 def stream(request: dict[str, Any], timeout: float) -> Answering:
-    """Send a Messages request (without `stream`) and read its answer as it is written, for at most `timeout` seconds."""
+    """Send a Messages request (without `stream`); its answer is read as it is written, within `timeout` seconds."""
     return Answering(request, timeout)
 
 

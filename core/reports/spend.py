@@ -137,7 +137,8 @@ def csv_rows(period: Period) -> Iterator[list[Any]]:
     """The records of the period, oldest first, one at a time."""
     fields = [
         "at", "call_id", "prompt__name", "user__username", "model", "input_tokens", "output_tokens",
-        "cache_write_5m_tokens", "cache_write_1h_tokens", "cache_read_tokens", "web_searches", "amount", "unknown_reason", "request_id",
+        "cache_write_5m_tokens", "cache_write_1h_tokens", "cache_read_tokens", "web_searches", "amount",
+        "unknown_reason", "request_id",
     ]  # fmt: skip
     for record in period.records().order_by("at", "id").values_list(*fields).iterator(chunk_size=2000):
         when, *rest = record

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from decimal import Decimal
 
 from django import template
+from django.utils import timezone
 
 from core.models import Call
 
@@ -60,6 +62,12 @@ def whole(number: int | None) -> str:
 
 def seconds(value: float | None) -> str:
     return "–" if value is None else f"{value:,.1f} s"
+
+
+def moment(when: dt.datetime) -> str:
+    """`21 Nov 2026, 16:31:05`, in the installation's time zone."""
+    local = timezone.localtime(when)
+    return f"{local.day} {local:%b %Y, %H:%M:%S}"
 
 
 def tone(call: Call) -> str:

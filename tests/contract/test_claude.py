@@ -139,7 +139,15 @@ def test_a_model_that_is_not_offered_is_not_found(target: Target, model: str) ->
         {"extra_body": {"temperature": 0.5}},
         {"extra_body": {"no_such_field": 1}},
     ],
-    ids=["no messages", "less than no tokens", "too many tokens", "thinking budget", "prefill", "temperature", "unknown field"],
+    ids=[
+        "no messages",
+        "less than no tokens",
+        "too many tokens",
+        "thinking budget",
+        "prefill",
+        "temperature",
+        "unknown field",
+    ],
 )
 def test_what_todays_models_refuse_is_refused(target: Target, change: dict[str, Any]) -> None:
     error = refusal({**ask(target), **change})

@@ -51,8 +51,7 @@ def test_a_committed_call_is_in_the_queue_under_its_own_id(ask: Ask) -> None:
     assert in_queue() == {job_id_of(call.pk)}
     job = queue().fetch_job(job_id_of(call.pk))
     assert job is not None
-    assert str(call.pk) in job.description
-    assert "A text." not in job.description
+    assert job.description == f"call {call.pk}", "the text of a call is not for the queue's dashboard"
 
 
 def test_what_is_in_the_queue_is_left_there(ask: Ask) -> None:

@@ -63,7 +63,7 @@ def test_sums_are_exact_to_the_last_digit(record: CostRecord) -> None:
 
 
 def test_money_is_refused_beyond_ten_places() -> None:
-    field: MoneyField = CostRecord._meta.get_field("amount")  # type: ignore[assignment]
+    field: MoneyField = CostRecord._meta.get_field("amount")
 
     with pytest.raises(ValueError, match="more than 10 decimal places"):
         field.get_prep_value(Decimal("0.00000000001"))
