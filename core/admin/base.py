@@ -14,11 +14,11 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 
+from core.models import User
+
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin, StackedInline
     from django.forms import ModelForm
-
-    from core.models import User
 
     F = TypeVar("F", bound=Callable[..., Any])
 
@@ -83,8 +83,6 @@ class ReadOnly(_Rights):
 
 def signed_in(request: HttpRequest) -> User:
     """The person behind a request that the admin has let in."""
-    from core.models import User
-
     if not isinstance(request.user, User):
         raise PermissionDenied
     return request.user

@@ -14,7 +14,7 @@ from unfold.paginator import InfinitePaginator
 from core.admin import call_actions, demo
 from core.admin.base import ModelAdmin, ReadOnly, action, address, display
 from core.admin.filters import ModelFilter, StatusFilter
-from core.models import Call
+from core.models import Call, CostRecord
 from core.templatetags.admin_words import TONES, cost_of, moment, seconds, trouble
 
 # What a list does not show; an answer can be as long as a book.
@@ -56,7 +56,10 @@ class CallAdmin(ReadOnly, ModelAdmin[Call]):
         return calls.prefetch_related("cost_records").defer(*_HEAVY if listed else ())
 
     def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Call], search_term: str
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[Call],
+        search_term: str,  # noqa: ARG002 - Django's signature
     ) -> tuple[QuerySet[Call], bool]:
         """Exact matches only, each by an index: a search through the answers would read them all."""
         term = search_term.strip()
@@ -83,15 +86,16 @@ class CallAdmin(ReadOnly, ModelAdmin[Call]):
         call_actions.cancel_many(request, queryset)
 
     def get_urls(self) -> list[URLPattern]:
-        def own(route: str, view: Any, name: str) -> URLPattern:
-            return path(route, self.admin_site.admin_view(view), {"model_admin": self}, name=f"core_{name}")
-
-        return [
-            own("demo/remove/", demo.remove, "demo_remove"),
-            own("<uuid:pk>/again/", call_actions.run_one_again, "call_again"),
-            own("<uuid:pk>/cancel/", call_actions.cancel_one, "call_cancel"),
-            *super().get_urls(),
+        pages: dict[str, tuple[str, Any]] = {
+            "demo_remove": ("demo/remove/", demo.remove),
+            "call_again": ("<uuid:pk>/again/", call_actions.run_one_again),
+            "call_cancel": ("<uuid:pk>/cancel/", call_actions.cancel_one),
+        }
+        own = [
+            path(route, self.admin_site.admin_view(view), {"model_admin": self}, name=f"core_{name}")
+            for name, (route, view) in pages.items()
         ]
+        return [*own, *super().get_urls()]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -141,6 +145,4 @@ class CallAdmin(ReadOnly, ModelAdmin[Call]):
 
 
 def _calls_with_record(request_id: str) -> QuerySet[Any, Any]:
-    from core.models import CostRecord
-
     return CostRecord.objects.filter(request_id=request_id).values("call_id")

@@ -39,7 +39,8 @@ class ClaudeModelAdmin(ReadOnly, ModelAdmin[ClaudeModel]):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ClaudeModel]:
-        return super().get_queryset(request).annotate(prompt_count=Count("prompts"))
+        counted: QuerySet[ClaudeModel] = super().get_queryset(request).annotate(prompt_count=Count("prompts"))
+        return counted
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:  # noqa: ARG002 - Django's
         return ["state", "used_by", "price_today"]

@@ -14,7 +14,7 @@ from unfold.paginator import InfinitePaginator
 
 from core.admin.base import ModelAdmin, ReadOnly, display, link
 from core.admin.filters import KnownFilter, ModelFilter
-from core.models import CostRecord
+from core.models import Call, CostRecord
 from core.templatetags.admin_words import exact_usd, moment, usd
 
 _RATES = {"web_search": "web searches, per thousand"}
@@ -65,7 +65,10 @@ class CostRecordAdmin(ReadOnly, ModelAdmin[CostRecord]):
         return super().get_queryset(request).select_related("user", "prompt", "price", "corrects", "correction")
 
     def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[CostRecord], search_term: str
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[CostRecord],
+        search_term: str,  # noqa: ARG002 - Django's
     ) -> tuple[QuerySet[CostRecord], bool]:
         """Exact matches only, each by an index."""
         term = search_term.strip()
@@ -96,7 +99,8 @@ class CostRecordAdmin(ReadOnly, ModelAdmin[CostRecord]):
 
     @display(description="Call")
     def call_link(self, record: CostRecord) -> str:
-        return link(record.call if "call" in record._state.fields_cache else _stub(record), str(record.call_id)[:8])
+        # The key is enough: the call itself may hold a long answer.
+        return link(Call(pk=record.call_id), str(record.call_id)[:8])
 
     @display(description="Rates used, USD per million tokens")
     def rates_used(self, record: CostRecord) -> str:
@@ -114,13 +118,6 @@ class CostRecordAdmin(ReadOnly, ModelAdmin[CostRecord]):
         if record.raw_usage is None:
             return "Claude reported none."
         return format_html('<pre class="ca-text">{}</pre>', json.dumps(record.raw_usage, indent=2, ensure_ascii=False))
-
-
-def _stub(record: CostRecord) -> Any:
-    """The call's key without reading the call, which may hold a long answer."""
-    from core.models import Call
-
-    return Call(pk=record.call_id)
 
 
 def _flat(fields: Any) -> list[str]:

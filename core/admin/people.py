@@ -22,7 +22,9 @@ from core.models import User
 if TYPE_CHECKING:
     _UserBase = PlainUserAdmin[User]
     _GroupBase = PlainGroupAdmin
+    _PermissionBase = forms.ModelMultipleChoiceField[Permission]
 else:
+    _PermissionBase = forms.ModelMultipleChoiceField
 
     class _UserBase(PlainUserAdmin, ModelAdmin):
         pass
@@ -66,7 +68,7 @@ def grantable_groups(person: User) -> QuerySet[Group]:
     return Group.objects.exclude(permissions__in=others)
 
 
-class PermissionChoice(forms.ModelMultipleChoiceField):
+class PermissionChoice(_PermissionBase):
     """Permissions as sentences; those of Django's own tables, which have no page here, are left out."""
 
     def __init__(self, permissions: QuerySet[Permission]) -> None:
@@ -78,7 +80,7 @@ class PermissionChoice(forms.ModelMultipleChoiceField):
             widget=UnfoldAdminCheckboxSelectMultiple(),
         )
 
-    def label_from_instance(self, obj: Permission) -> str:  # type: ignore[override]
+    def label_from_instance(self, obj: Permission) -> str:
         return obj.name
 
 

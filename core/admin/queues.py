@@ -43,7 +43,7 @@ class GuardedQueueAdmin(QueueAdmin):
         return request.user.has_perm("core.view_queues")
 
     def get_urls(self) -> list[URLPattern]:
-        patterns: list[URLPattern] = super().get_urls()
+        patterns: list[URLPattern] = super().get_urls()  # type: ignore[no-untyped-call]
         for pattern in patterns:
             pattern.callback = guarded(pattern.callback)
         return patterns

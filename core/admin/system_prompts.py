@@ -58,7 +58,8 @@ class SystemPromptAdmin(Explained, ModelAdmin[SystemPrompt]):
     keep_instead = "Choose another system prompt there first."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SystemPrompt]:
-        return super().get_queryset(request).annotate(prompt_count=Count("prompts"))
+        counted: QuerySet[SystemPrompt] = super().get_queryset(request).annotate(prompt_count=Count("prompts"))
+        return counted
 
     @display(description="Used in", ordering="prompt_count")
     def used(self, system_prompt: Any) -> str:

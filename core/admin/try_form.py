@@ -46,12 +46,13 @@ class TryForm(forms.Form):
     def __init__(self, specs: list[VariableSpec], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.prefix = "input"
+        self._specs = specs
         for spec in specs:
             self.fields[spec.name] = SpecField(spec)
 
     def typed(self) -> Mapping[str, str]:
         """What has been typed so far, as far as it is usable, for a preview."""
-        return {name: _usable(field.spec, self[name].value()) for name, field in self.fields.items()}
+        return {spec.name: _usable(spec, self[spec.name].value()) for spec in self._specs}
 
 
 def _usable(spec: VariableSpec, value: object) -> str:
@@ -62,14 +63,16 @@ def _usable(spec: VariableSpec, value: object) -> str:
 
 
 def _widget(spec: VariableSpec) -> forms.Widget:
+    widget: forms.Widget
     if spec.kind == "long_text":
-        return UnfoldAdminTextareaWidget(attrs={"rows": 6})
-    if spec.kind == "choice":
+        widget = UnfoldAdminTextareaWidget(attrs={"rows": 6})
+    elif spec.kind == "choice":
         empty = [] if spec.required and spec.default else [("", "Please choose")]
-        return UnfoldAdminSelectWidget(choices=[*empty, *((choice, choice) for choice in spec.choices)])
-    if spec.kind == "yes_no":
-        return UnfoldBooleanWidget()
-    kind = {"date": "date", "number": "text"}.get(spec.kind, "text")
-    widget = UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal"} if spec.kind == "number" else {})
-    widget.input_type = kind
+        widget = UnfoldAdminSelectWidget(choices=[*empty, *((choice, choice) for choice in spec.choices)])
+    elif spec.kind == "yes_no":
+        widget = UnfoldBooleanWidget()
+    else:
+        # A number field in the browser would drop what it does not understand without a word.
+        shape = {"type": "date"} if spec.kind == "date" else {"inputmode": "decimal"} if spec.kind == "number" else {}
+        widget = UnfoldAdminTextInputWidget(attrs=shape)
     return widget
