@@ -82,7 +82,7 @@ def call_cancel(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
     if not access.is_own(request, found) and not request.user.has_perm("core.cancel_call"):
         raise PermissionDenied("This call can be canceled by its owner.")
     if found.cancel():
-        messages.success(request, "Canceled. It was not sent and costs nothing more.")
+        messages.success(request, "Canceled. It costs nothing more.")
     else:
         messages.warning(request, "It was too late to cancel: it is at work or has ended.")
     return redirect(found)

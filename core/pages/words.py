@@ -23,7 +23,7 @@ STATES: dict[str, tuple[str, str]] = {
     Call.Status.SUCCEEDED: ("Done", "The answer is complete."),
     Call.Status.FAILED: ("Failed", "There is no complete answer."),
     Call.Status.DEAD: ("Given up", "It was tried several times without success."),
-    Call.Status.CANCELED: ("Canceled", "It was canceled before it was sent. Nothing was billed."),
+    Call.Status.CANCELED: ("Canceled", "It was canceled and is not tried any more."),
 }
 
 _ASK = "Please tell an administrator; trying again will not help until it is put right."
@@ -71,7 +71,7 @@ STOPS: dict[str, Fault] = {
     ),
     "refusal": Fault(
         "Claude declined to answer this, or to go on.",
-        "Put it differently, or leave out what Claude may not help with. What was written until then is billed.",
+        "Put it differently, or leave out what Claude may not help with. What was sent and written is billed.",
     ),
 }
 
