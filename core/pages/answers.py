@@ -10,6 +10,7 @@ from typing import Any
 import nh3
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
+from markdown_it.rules_inline import StateInline, emphasis
 
 # Characters. Longer answers are shown as plain text, for rendering them would keep a page waiting.
 LONGEST_RENDERED = 200_000
@@ -86,7 +87,17 @@ def markdown(text: str) -> SafeString:
 def _parser() -> MarkdownIt:
     # An image would tell a stranger's server who reads this answer and when; without the rule it is a link.
     # A line break is kept as one, for letters and addresses are written that way.
-    return MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"]).disable("image")
+    parser = MarkdownIt("commonmark", {"html": False, "breaks": True})
+    parser.enable(["table", "strikethrough"]).disable("image")
+    parser.inline.ruler.at("emphasis", _emphasis)
+    return parser
+
+
+def _emphasis(state: StateInline, silent: bool) -> bool:
+    """Stars and single underscores set words off; a double underscore is a part of names such as `__class__`."""
+    if "__" in state.src[max(0, state.pos - 1) : state.pos + 2] and state.src[state.pos] == "_":
+        return False
+    return emphasis.tokenize(state, silent)
 
 
 def _entry(key: str, value: Any) -> Entry:

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec
 
+from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
@@ -67,7 +68,12 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     too_big = isinstance(exception, RequestDataTooBig)
-    return render(request, "400.html", {"too_big": too_big}, status=413 if too_big else 400)
+    return render(
+        request,
+        "400.html",
+        {"too_big": too_big, "most": settings.DATA_UPLOAD_MAX_MEMORY_SIZE},
+        status=413 if too_big else 400,
+    )
 
 
 def _administrators(request: HttpRequest) -> list[str]:

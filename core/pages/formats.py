@@ -6,6 +6,8 @@ from decimal import Decimal
 
 # Below a dollar this many digits that matter are shown: $0.0012, $0.000034.
 DIGITS = 2
+# No amount has more decimal places.
+PLACES = 10
 
 
 def usd(amount: Decimal | None) -> str:
@@ -14,7 +16,7 @@ def usd(amount: Decimal | None) -> str:
         return "unknown"
     if amount == 0:
         return "$0"
-    places = 2 if amount >= 1 else max(2, DIGITS - 1 - amount.adjusted())
+    places = 2 if amount >= 1 else min(PLACES, max(2, DIGITS - 1 - amount.adjusted()))
     return f"${amount.quantize(Decimal(1).scaleb(-places)):,f}"
 
 

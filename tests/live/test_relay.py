@@ -1,0 +1,131 @@
+"""Do a running call's words reach a browser, from wherever it left off, with and without Redis?"""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.utils import timezone
+from pytest_django import Settings
+
+from core.live import channel, relay
+from core.live.channel import Publisher, text_so_far
+from core.models import Call
+
+Event = tuple[str, str, object]
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "PATIENCE", 0.2)
+
+
+@pytest.fixture
+def call(db: None) -> Call:
+    return Call.objects.create(status=Call.Status.RUNNING, started_at=timezone.now())
+
+
+def finish(call: Call, status: str = Call.Status.SUCCEEDED) -> None:
+    Call.objects.filter(pk=call.pk).update(status=status)
+
+
+def follow(call_id: uuid.UUID, last_event_id: str = "", most: int = 50) -> list[Event]:
+    """What a browser hears until the stream ends, or until it has heard `most` events: kind, id, data."""
+
+    async def listen() -> list[Event]:
+        heard: list[Event] = []
+        stream = relay.events(call_id, last_event_id)
+        async for block in stream:
+            fields = dict(line.split(": ", 1) for line in block.strip().splitlines() if not line.startswith(":"))
+            if fields:
+                heard.append((fields["event"], fields.get("id", ""), json.loads(fields["data"])))
+            if len(heard) >= most:
+                break
+        await stream.aclose()  # type: ignore[attr-defined]
+        return heard
+
+    return async_to_sync(listen)()
+
+
+def said(heard: list[Event]) -> list[tuple[str, object]]:
+    return [(kind, data) for kind, _, data in heard]
+
+
+def test_a_late_watcher_hears_everything_from_the_start(call: Call) -> None:
+    publisher = Publisher(call.pk)
+    publisher.started(1)
+    publisher.text("Grüße,\n\n")
+    publisher.text("data: {{ x }} ✓")
+    finish(call)
+    publisher.ended(Call.Status.SUCCEEDED)
+    assert said(follow(call.pk)) == [
+        ("started", "1"),
+        ("text", "Grüße,\n\n"),
+        ("text", "data: {{ x }} ✓"),
+        ("ended", "succeeded"),
+    ]
+
+
+def test_the_last_event_id_resumes_behind_it_exactly(call: Call) -> None:
+    publisher = Publisher(call.pk)
+    publisher.started(1)
+    for number in range(10):
+        publisher.text(f"{number} ")
+    finish(call)
+    publisher.ended(Call.Status.SUCCEEDED)
+    whole = follow(call.pk)
+    for index, (_, event_id, _) in enumerate(whole[:-1]):
+        assert follow(call.pk, event_id)[:-1] == whole[index + 1 : -1]
+
+
+@pytest.mark.parametrize("nonsense", ["", "x", "$", "1-1; FLUSHALL", "-1"])
+def test_a_senseless_event_id_starts_from_the_beginning(call: Call, nonsense: str) -> None:
+    Publisher(call.pk).text("a")
+    finish(call)
+    assert said(follow(call.pk, nonsense))[0] == ("text", "a")
+
+
+def test_the_end_is_heard_although_the_stream_is_gone(call: Call) -> None:
+    Publisher(call.pk).text("a")
+    finish(call, Call.Status.FAILED)
+    channel.connection().delete(channel.key_of(call.pk))
+    assert said(follow(call.pk)) == [("ended", "failed")]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_the_end_is_heard_without_redis(call: Call, settings: Settings) -> None:
+    settings.REDIS_URL = "unix:///nowhere/redis.sock"
+    assert said(follow(call.pk, most=1)) == [("status", "running")]
+    finish(call)
+    assert said(follow(call.pk)) == [("ended", "succeeded")]
+    assert text_so_far(call.pk) == ""
+
+
+def test_an_attempt_that_failed_is_not_the_end(call: Call) -> None:
+    publisher = Publisher(call.pk)
+    publisher.started(1)
+    publisher.text("half")
+    publisher.ended(Call.Status.WAITING)
+    finish(call, Call.Status.WAITING)
+    assert said(follow(call.pk, most=4)) == [
+        ("started", "1"),
+        ("text", "half"),
+        ("status", "waiting"),
+        ("status", "waiting"),
+    ]
+
+
+def test_a_call_that_was_deleted_ends_the_stream(db: None) -> None:
+    assert said(follow(uuid.uuid4())) == [("ended", "gone")]
+
+
+def test_the_text_so_far_is_the_latest_attempts(call: Call) -> None:
+    publisher = Publisher(call.pk)
+    publisher.started(1)
+    publisher.text("first")
+    publisher.started(2)
+    publisher.text("sec")
+    publisher.text("ond")
+    assert text_so_far(call.pk) == "second"
