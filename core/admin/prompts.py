@@ -8,10 +8,10 @@ from django.contrib import admin, messages
 from django.db.models import JSONField, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
-from unfold.widgets import UnfoldAdminCheckboxSelectMultiple, UnfoldAdminTextareaWidget
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextareaWidget
 
 from core.admin import publishing, trying, versions
-from core.admin.base import ModelAdmin, action, display
+from core.admin.base import ModelAdmin, action, display, without_links
 from core.admin.deletion import Explained
 from core.admin.prompt_form import PromptForm, SchemaField
 from core.admin.prompt_status import status_of
@@ -74,10 +74,11 @@ class PromptAdmin(Explained, ModelAdmin[Prompt]):
         elif isinstance(db_field, JSONField):
             kwargs["widget"] = UnfoldAdminTextareaWidget(attrs={"rows": 4, "class": "claudeapp-template"})
             kwargs["form_class"] = SchemaField
-        return super().formfield_for_dbfield(db_field, request, **kwargs)
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        return without_links(field) if db_field.name == "groups" else field
 
     def formfield_for_manytomany(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
-        kwargs["widget"] = UnfoldAdminCheckboxSelectMultiple()
+        kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget()
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     # --- The way from one step to the next ---
@@ -94,14 +95,13 @@ class PromptAdmin(Explained, ModelAdmin[Prompt]):
     ) -> HttpResponse:
         return super().add_view(request, form_url, {**_BUTTONS, **(extra_context or {})})
 
-    @action(description="Save and try", permissions=["core.try_prompt"], attrs={"name": SAVE_AND_TRY})
+    def has_try_permission(self, request: HttpRequest, *_args: Any) -> bool:
+        # Unfold would look for a permission named here in the database, and a fresh one has no tables yet.
+        return request.user.has_perm("core.try_prompt")
+
+    @action(description="Save and try", permissions=["try"], attrs={"name": SAVE_AND_TRY})
     def save_and_try(self, request: HttpRequest, obj: Prompt) -> None:
         """A second button; where it leads is decided once the variables are saved too."""
-
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        super().save_related(request, form, formsets, change)
-        for note in form.notes:
-            messages.warning(request, note)
 
     def response_add(self, request: HttpRequest, obj: Prompt, post_url_continue: str | None = None) -> HttpResponse:
         return self._stay(request, obj) or super().response_add(request, obj, post_url_continue)
@@ -115,7 +115,8 @@ class PromptAdmin(Explained, ModelAdmin[Prompt]):
             return None
         if SAVE_AND_TRY in request.POST:
             return HttpResponseRedirect(reverse("admin:core_prompt_try", args=[prompt.pk]))
-        messages.success(request, f"The draft of «{prompt}» is saved. People keep using what is published.")
+        kept = " People keep using what is published." if prompt.published_id else ""
+        messages.success(request, f"The draft of «{prompt}» is saved.{kept}")
         return HttpResponseRedirect(reverse("admin:core_prompt_change", args=[prompt.pk]))
 
     def get_urls(self) -> list[URLPattern]:
