@@ -1,18 +1,33 @@
 """What is stored? One file per family of tables."""
 
+from core.models.budgets import Budget, BudgetNotice, BudgetRequest, BudgetWindow, Reservation
 from core.models.calls import Call
 from core.models.catalogue import ClaudeModel, Price
+from core.models.keys import Key
 from core.models.ledger import CostRecord
 from core.models.people import User
 from core.models.prompts import Prompt, PromptVersion, SystemPrompt, SystemPromptVersion, Variable
+from core.models.reconciliation import Reconciliation, ReconciliationLine
+from core.models.rollups import ClosedMonth, PendingRollup, SpendRollup
 
 __all__ = [
+    "Budget",
+    "BudgetNotice",
+    "BudgetRequest",
+    "BudgetWindow",
     "Call",
     "ClaudeModel",
+    "ClosedMonth",
     "CostRecord",
+    "Key",
+    "PendingRollup",
     "Price",
     "Prompt",
     "PromptVersion",
+    "Reconciliation",
+    "ReconciliationLine",
+    "Reservation",
+    "SpendRollup",
     "SystemPrompt",
     "SystemPromptVersion",
     "User",

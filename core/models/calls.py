@@ -14,6 +14,7 @@ from django.db.models import F, Q
 from django.urls import reverse
 from django.utils import timezone
 
+from core.models.keys import Key
 from core.models.prompts import Prompt, PromptVersion
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class Call(models.Model):
         related_name="calls",
         verbose_name="person",
     )
+    key = models.ForeignKey(Key, on_delete=models.PROTECT, null=True, blank=True, related_name="calls")
     door = models.CharField("came by", max_length=20, choices=Door.choices, default=Door.FORM)
     lane = models.CharField(max_length=10, choices=Lane.choices, default=Lane.QUEUE)
     prompt = models.ForeignKey(Prompt, on_delete=models.PROTECT, null=True, blank=True, related_name="calls")

@@ -6,9 +6,11 @@ import datetime as dt
 from decimal import Decimal
 from typing import ClassVar
 
+from django.conf import settings
 from django.core.validators import MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.utils import timezone
 
 
 class ClaudeModelQuerySet(models.QuerySet["ClaudeModel"]):
@@ -52,15 +54,24 @@ class ClaudeModel(models.Model):
 
 
 class PriceQuerySet(models.QuerySet["Price"]):
-    def of(self, model_id: str, day: dt.date, input_tokens: int) -> Price | None:
+    def in_force(self) -> PriceQuerySet:
+        """Approved and not replaced by a corrected entry: what may be charged by."""
+        return self.filter(approved_at__isnull=False, replaced_by=None)
+
+    def of(self, model_id: str, day: dt.date, input_tokens: int, speed: str = "standard") -> Price | None:
         """The price of `model_id` on `day` for a request whose whole input has `input_tokens`, or None if unknown.
 
-        The newest price book entry wins; within it the highest band that the input passes counts for all tokens.
+        A contract price wins over the list price; of each, the newest entry; within that, the highest band that the
+        input passes counts for all tokens.
         """
-        known = self.filter(model_id=model_id, valid_from__lte=day)
-        newest = known.order_by("-valid_from").values("valid_from")[:1]
-        bands = known.filter(valid_from=newest).filter(Q(above_input_tokens=0) | Q(above_input_tokens__lt=input_tokens))
-        return bands.order_by("-above_input_tokens").first()
+        started = self.in_force().filter(model_id=model_id, speed=speed, valid_from__lte=day)
+        known = started.filter(Q(valid_until=None) | Q(valid_until__gte=day))
+        entry = known.order_by("-contract", "-valid_from").values_list("contract", "valid_from").first()
+        if entry is None:
+            return None
+        bands = known.filter(contract=entry[0], valid_from=entry[1])
+        reached = bands.filter(Q(above_input_tokens=0) | Q(above_input_tokens__lt=input_tokens))
+        return reached.order_by("-above_input_tokens").first()
 
 
 def _rate(label: str, help_text: str = "") -> models.DecimalField[Decimal | int | str | None, Decimal | None]:
@@ -75,14 +86,37 @@ def _rate(label: str, help_text: str = "") -> models.DecimalField[Decimal | int 
     )
 
 
+def _factor(label: str, default: str, help_text: str) -> models.DecimalField[Decimal | int | str, Decimal]:
+    return models.DecimalField(
+        label,
+        max_digits=6,
+        decimal_places=4,
+        default=Decimal(default),
+        validators=[MinValueValidator(Decimal(0))],
+        help_text=help_text,
+    )
+
+
 class Price(models.Model):
     """What one model costs from a day on, in USD per million tokens, for requests above a length of input.
 
-    An empty rate is an unknown one: what would need it has an unknown cost, never a cost of zero.
+    An empty rate is an unknown one: what would need it has an unknown cost, never a cost of zero. An entry counts once
+    it is approved. An approved entry is never edited: what corrects it is a new entry that replaces it.
     """
 
+    class Speed(models.TextChoices):
+        STANDARD = "standard"
+        FAST = "fast"
+
     model = models.ForeignKey(ClaudeModel, on_delete=models.PROTECT, related_name="prices")
+    contract = models.BooleanField(
+        "our own contract price", default=False, help_text="A contract price wins over the list price on its days."
+    )
+    speed = models.CharField(max_length=10, choices=Speed.choices, default=Speed.STANDARD)
     valid_from = models.DateField("from")
+    valid_until = models.DateField(
+        "until", null=True, blank=True, help_text="Its last day. Empty: until a newer price of the same kind begins."
+    )
     above_input_tokens = models.PositiveIntegerField(
         "for inputs above",
         default=0,
@@ -94,7 +128,22 @@ class Price(models.Model):
     cache_write_1h = _rate("cache write, 1 hour")
     cache_read = _rate("cache read")
     web_search = _rate("web searches", "USD per thousand searches.")
+    batch_factor = _factor("factor for batches", "0.5", "On every token kind. Source: the API's pricing page.")
+    us_factor = _factor("factor for inference kept in the US", "1.1", "On every token kind.")
+    priority_factor = _factor("factor for the priority tier", "1", "On every token kind.")
     source = models.CharField(max_length=80, blank=True, help_text="Where these figures come from.")
+    note = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField("entered", default=timezone.now, editable=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, editable=False, related_name="+"
+    )
+    approved_at = models.DateTimeField("approved", null=True, blank=True, editable=False)
+    approved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, editable=False, related_name="+"
+    )
+    replaced_by = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, editable=False, related_name="replaces"
+    )
 
     objects = PriceQuerySet.as_manager()
 
@@ -102,10 +151,18 @@ class Price(models.Model):
         ordering: ClassVar = ["model", "-valid_from", "above_input_tokens"]
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["model", "valid_from", "above_input_tokens"],
-                name="one_price_per_model_day_and_band",
+                fields=["model", "contract", "speed", "valid_from", "above_input_tokens"],
+                condition=Q(approved_at__isnull=False, replaced_by=None),
+                name="one_price_in_force_per_model_day_and_band",
                 violation_error_message="There is a price for this model, day and length of input already.",
             ),
+            models.CheckConstraint(
+                condition=Q(valid_until=None) | Q(valid_until__gte=F("valid_from")), name="price_ends_after_it_begins"
+            ),
+        ]
+        permissions: ClassVar = [
+            ("approve_price", "Can approve prices that somebody else entered"),
+            ("approve_own_price", "Can approve prices that they entered themselves"),
         ]
 
     def __str__(self) -> str:

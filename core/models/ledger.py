@@ -12,6 +12,7 @@ from django.utils import timezone
 from core.models.calls import Call
 from core.models.catalogue import Price
 from core.models.fields import MoneyField
+from core.models.keys import Key
 from core.models.prompts import Immutable, Prompt
 
 
@@ -40,6 +41,12 @@ class CostRecord(Immutable):
     class Purpose(models.TextChoices):
         ANSWER = "answer", "Answer"
 
+    class Source(models.TextChoices):
+        SETTLED = "settled", "Settled with the answer"
+        BY_HAND = "by_hand", "Entered by hand"
+        RECONCILED = "reconciled", "From the provider's report"
+        REPRICED = "repriced", "Priced anew"
+
     at = models.DateTimeField("when", default=timezone.now, editable=False)
     call = models.ForeignKey(Call, on_delete=models.PROTECT, related_name="cost_records")
     attempt = models.PositiveSmallIntegerField(default=1)
@@ -54,7 +61,13 @@ class CostRecord(Immutable):
         verbose_name="person",
     )
     prompt = models.ForeignKey(Prompt, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    key = models.ForeignKey(Key, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    team = models.ForeignKey("auth.Group", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    cost_centre = models.CharField("cost centre", max_length=40, blank=True)
+    lane = models.CharField(max_length=10, choices=Call.Lane.choices, default=Call.Lane.QUEUE)
     model = models.CharField(max_length=120)
+    # The day that it counts for, in the installation's time zone: that of `at`, but never one of a closed month.
+    booked_on = models.DateField("counts for", default=timezone.localdate)
     request_id = models.CharField("Claude's request id", max_length=120, blank=True)
 
     input_tokens = models.PositiveIntegerField("input tokens", null=True)
@@ -68,7 +81,12 @@ class CostRecord(Immutable):
     price = models.ForeignKey(Price, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     # A copy, because a price can be corrected later and what was spent then stays as it was.
     rates = models.JSONField("rates used", null=True)
+    # USD per kind, before rounding, as texts.
+    parts = models.JSONField("parts of the amount", null=True)
     amount = MoneyField("amount in USD", null=True)
+    # What the same tokens would have cost more without the cache, and without the batch.
+    saved_by_cache = MoneyField("saved by caching, in USD", null=True)
+    saved_by_batch = MoneyField("saved by batching, in USD", null=True)
     unknown_reason = models.CharField("why the amount is unknown", max_length=200, blank=True)
     corrects = models.OneToOneField(
         "self",
@@ -77,6 +95,11 @@ class CostRecord(Immutable):
         blank=True,
         related_name="correction",
         verbose_name="puts right",
+    )
+    source = models.CharField("how it came", max_length=20, choices=Source.choices, default=Source.SETTLED)
+    note = models.CharField(max_length=300, blank=True)
+    entered_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
     demo = models.BooleanField("demo data", default=False, editable=False)
 
@@ -87,6 +110,8 @@ class CostRecord(Immutable):
         ordering: ClassVar = ["-at", "-id"]
         indexes: ClassVar = [
             models.Index(fields=["-at", "-id"], name="cost_newest"),
+            models.Index(fields=["booked_on"], name="cost_day"),
+            models.Index(fields=["-at", "-id"], name="cost_unknown", condition=Q(amount__isnull=True)),
             models.Index(fields=["prompt", "-at"], name="cost_newest_of_prompt"),
             models.Index(fields=["user", "-at"], name="cost_newest_of_user"),
         ]
@@ -105,7 +130,11 @@ class CostRecord(Immutable):
             ),
             models.CheckConstraint(condition=Q(amount__isnull=True) | Q(amount__gte=0), name="amount_not_negative"),
         ]
-        permissions: ClassVar = [("view_spend", "Can see what everybody spent")]
+        permissions: ClassVar = [
+            ("view_spend", "Can see what everybody spent"),
+            ("correct_cost", "Can fill in unknown costs and put amounts right"),
+            ("close_month", "Can close a month"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.model} {self.at:%Y-%m-%d %H:%M}"
