@@ -59,6 +59,7 @@ __all__ = [
     "page",
     "require",
     "signed_in",
+    "without_links",
 ]
 
 
@@ -115,6 +116,14 @@ def link(row: Model | None, text: str = "") -> str:
         return "–"
     target = address(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", row.pk)
     return format_html('<a href="{}" class="text-link">{}</a>', target, text or str(row)) if target else str(row)
+
+
+def without_links(field: Any) -> Any:
+    """A form field without the menu that leads away to add or change what it offers."""
+    for link_name in ("can_add_related", "can_change_related", "can_delete_related", "can_view_related"):
+        if hasattr(field.widget, link_name):
+            setattr(field.widget, link_name, False)
+    return field
 
 
 def in_the_way(row: Model) -> Iterator[str]:

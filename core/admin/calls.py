@@ -57,9 +57,9 @@ class CallAdmin(ReadOnly, ModelAdmin[Call]):
 
     def get_search_results(
         self,
-        request: HttpRequest,
+        request: HttpRequest,  # noqa: ARG002 - Django's signature
         queryset: QuerySet[Call],
-        search_term: str,  # noqa: ARG002 - Django's signature
+        search_term: str,
     ) -> tuple[QuerySet[Call], bool]:
         """Exact matches only, each by an index: a search through the answers would read them all."""
         term = search_term.strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin, messages
@@ -26,16 +27,18 @@ _LIFECYCLES = {"Active": "success", "Deprecated": "warning", "Retired": "danger"
 class ClaudeModelAdmin(ReadOnly, ModelAdmin[ClaudeModel]):
     """The catalogue as Claude lists it: nobody writes it by hand."""
 
-    list_display = ("display_name", "state", "line", "price_today", "longest", "used", "retires_at")
+    list_display = ("display_name", "state", "line", "price_in", "price_out", "longest", "used", "retires")
     list_filter = ("line", "lifecycle")
     search_fields = ("id", "display_name")
     search_help_text = "Search by name or id"
     list_before_template = "admin/core/claudemodel/sync.html"
     ordering = ("lifecycle", "line", "-released_at")
+    sortable_by = ()
     fieldsets = (
         ("What it is", {"fields": ("display_name", "id", "line", "state", "used_by")}),
         ("When", {"fields": ("released_at", "deprecated_at", "retires_at", "synced_at")}),
-        ("What it takes and costs", {"fields": ("max_input_tokens", "max_tokens", "price_today", "capabilities")}),
+        ("What it costs, USD per million tokens", {"fields": (("price_in", "price_out"),)}),
+        ("What it takes", {"fields": (("max_input_tokens", "max_tokens"), "capabilities")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ClaudeModel]:
@@ -43,16 +46,25 @@ class ClaudeModelAdmin(ReadOnly, ModelAdmin[ClaudeModel]):
         return counted
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:  # noqa: ARG002 - Django's
-        return ["state", "used_by", "price_today"]
+        return ["state", "used_by", "price_in", "price_out"]
 
     @display(description="State", label=_LIFECYCLES, ordering="lifecycle")
     def state(self, model: ClaudeModel) -> str:
         return model.get_lifecycle_display()
 
-    @display(description="Price today, in and out per million tokens")
-    def price_today(self, model: ClaudeModel) -> str:
-        price = Price.objects.of(model.pk, timezone.now().date(), 0)
-        return f"${_rate(price.input)} · ${_rate(price.output)}" if price else "not in the price book"
+    @display(description="Input today")
+    def price_in(self, model: ClaudeModel) -> str:
+        price = _price_today(model)
+        return _dollars(price.input if price else None)
+
+    @display(description="Output today")
+    def price_out(self, model: ClaudeModel) -> str:
+        price = _price_today(model)
+        return _dollars(price.output if price else None)
+
+    @display(description="Retires")
+    def retires(self, model: ClaudeModel) -> str:
+        return f"{model.retires_at:%d %b %Y}" if model.retires_at else "–"
 
     @display(description="Longest answer")
     def longest(self, model: ClaudeModel) -> str:
@@ -88,12 +100,13 @@ class ClaudeModelAdmin(ReadOnly, ModelAdmin[ClaudeModel]):
 class PriceAdmin(Explained, ModelAdmin[Price]):
     """The price book. What was spent keeps the rates it was spent at, whatever is written here later."""
 
-    list_display = ("model", "valid_from", "above_input_tokens", "rate_in", "rate_out", "source")
+    list_display = ("model", "valid_from", "band", "rate_in", "rate_out", "source")
     list_filter = ("model__line", "source")
     list_select_related = ("model",)
     search_fields = ("model__id", "model__display_name")
     search_help_text = "Search by model"
     list_before_template = "admin/core/price/intro.html"
+    sortable_by = ()
     keep_instead = "Add a newer price instead: it holds from its first day on."
     fieldsets = (
         ("Which model, from when", {"fields": ("model", "valid_from", "above_input_tokens")}),
@@ -108,6 +121,11 @@ class PriceAdmin(Explained, ModelAdmin[Price]):
         ("Where it comes from", {"fields": ("source",)}),
     )
 
+    @display(description="For")
+    def band(self, price: Price) -> str:
+        above = price.above_input_tokens
+        return f"inputs above {above:,} tokens" if above else "all inputs"
+
     @display(description="Input", ordering="input")
     def rate_in(self, price: Price) -> str:
         return _rate(price.input)
@@ -115,6 +133,14 @@ class PriceAdmin(Explained, ModelAdmin[Price]):
     @display(description="Output", ordering="output")
     def rate_out(self, price: Price) -> str:
         return _rate(price.output)
+
+
+def _price_today(model: ClaudeModel) -> Price | None:
+    return Price.objects.of(model.pk, timezone.now().date(), 0)
+
+
+def _dollars(rate: Decimal | None) -> str:
+    return "unknown" if rate is None else f"${_rate(rate)}"
 
 
 def _rate(rate: Any) -> str:

@@ -66,9 +66,9 @@ class CostRecordAdmin(ReadOnly, ModelAdmin[CostRecord]):
 
     def get_search_results(
         self,
-        request: HttpRequest,
+        request: HttpRequest,  # noqa: ARG002 - Django's signature
         queryset: QuerySet[CostRecord],
-        search_term: str,  # noqa: ARG002 - Django's
+        search_term: str,
     ) -> tuple[QuerySet[CostRecord], bool]:
         """Exact matches only, each by an index."""
         term = search_term.strip()

@@ -13,9 +13,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
-from unfold.widgets import UnfoldAdminCheckboxSelectMultiple
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from core.admin.base import ModelAdmin, display, signed_in
+from core.admin.base import ModelAdmin, display, signed_in, without_links
 from core.admin.deletion import Explained
 from core.models import User
 
@@ -34,6 +34,14 @@ else:
 
 
 _WITHOUT_PAGE = [f"{verb}_permission" for verb in ("add", "change", "delete", "view")]
+# Django's own words say «user», «staff» and «superuser status»; these say what it means here.
+_FIELD_WORDS = {
+    "username": ("User name", "What the person signs in with."),
+    "is_active": ("May sign in", "Take this away instead of deleting a person: what they did stays in the books."),
+    "is_staff": ("May open this administration", "What the person sees here depends on the roles below."),
+    "groups": ("Roles", ""),
+    "is_superuser": ("May do everything", "Whatever the roles say. One or two people should have this."),
+}
 # What each ready-made role is for, in a sentence.
 ROLES_EXPLAINED = {
     "Member": "uses the published prompts on the site; needs no access to this administration",
@@ -77,7 +85,7 @@ class PermissionChoice(_PermissionBase):
             chosen.select_related("content_type"),
             required=False,
             label="What it allows",
-            widget=UnfoldAdminCheckboxSelectMultiple(),
+            widget=UnfoldAdminCheckboxSelectMultipleWidget(),
         )
 
     def label_from_instance(self, obj: Permission) -> str:
@@ -91,13 +99,14 @@ class UserAdmin(Explained, _UserBase):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+    sortable_by = ("username", "last_login")
     list_display = ("username", "full_name", "email", "roles", "is_active", "is_staff", "last_login")
     list_filter = ("groups", "is_active", "is_staff")
     list_filter_submit = False
     search_help_text = "Search by name or e-mail address"
     filter_horizontal = ()
     keep_instead = "Make the account inactive instead: nobody can sign in with it then."
-    _about = ("Who it is", {"fields": ("username", "password", "first_name", "last_name", "email")})
+    _about = ("Who it is", {"fields": ("username", ("first_name", "last_name"), "email", "password_link")})
     _access = {"fields": ("is_active", "is_staff", "groups")}
     _dates = ("When", {"fields": ("last_login", "date_joined")})
     add_fieldsets = (
@@ -124,7 +133,14 @@ class UserAdmin(Explained, _UserBase):
         return (*sets[:2], beyond_roles, *sets[2:])
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:  # noqa: ARG002 - Django's
-        return ("last_login", "date_joined")
+        return ("last_login", "date_joined", "password_link")
+
+    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        if db_field.name in _FIELD_WORDS:
+            label, help_text = _FIELD_WORDS[db_field.name]
+            kwargs |= {"label": label, "help_text": help_text}
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        return without_links(field) if db_field.name == "groups" else field
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return super().has_change_permission(request, obj) and self._within(request, obj)
@@ -138,9 +154,14 @@ class UserAdmin(Explained, _UserBase):
     def formfield_for_manytomany(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
         person = signed_in(request)
         if db_field.name == "groups":
-            kwargs |= {"queryset": grantable_groups(person), "widget": UnfoldAdminCheckboxSelectMultiple()}
+            kwargs |= {"queryset": grantable_groups(person), "widget": UnfoldAdminCheckboxSelectMultipleWidget()}
             return super().formfield_for_manytomany(db_field, request, **kwargs)
         return PermissionChoice(grantable(person))
+
+    @display(description="Password")
+    def password_link(self, user: User) -> str:
+        text = "Change the password" if user.has_usable_password() else "None yet: set one"
+        return format_html('<a class="text-link" href="../password/">{}</a>', text)
 
     @display(description="Name")
     def full_name(self, user: User) -> str:

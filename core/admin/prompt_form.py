@@ -8,7 +8,7 @@ from django import forms
 from django.forms import inlineformset_factory
 
 from core.admin.base import ModelForm
-from core.admin.prompt_checks import refusals, warnings
+from core.admin.prompt_checks import refusals
 from core.admin.variables import VariableForm
 from core.models import ClaudeModel, Prompt, Variable
 
@@ -25,8 +25,6 @@ _VariableFormSet = inlineformset_factory(Prompt, Variable, form=VariableForm, ex
 
 class PromptForm(ModelForm[Prompt]):
     """The draft. It is checked against the variables in the same submission, not against the stored ones."""
-
-    notes: list[str]
 
     class Meta:
         model = Prompt
@@ -47,7 +45,6 @@ class PromptForm(ModelForm[Prompt]):
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or self.cleaned_data
-        self.notes = []
         if values.get("access") == Prompt.Access.GROUPS and not values.get("groups"):
             self.add_error("groups", "Choose at least one group, or nobody could use this prompt.")
         if {"template", "model", "max_tokens"} <= values.keys():
@@ -65,7 +62,6 @@ class PromptForm(ModelForm[Prompt]):
         }
         for refusal in refusals(content, model):
             self.add_error(refusal.field, refusal.message)
-        self.notes = warnings(content, model)
 
     def _variable_names(self) -> list[str]:
         """What the variables are called after this submission."""

@@ -14,8 +14,8 @@ from core.pages.access import visible_calls
 
 async def call_events(request: HttpRequest, call_id: uuid.UUID) -> HttpResponseBase:
     """Server-sent events of a call that the visitor may see; `Last-Event-ID` resumes."""
-    if request.method not in {"GET", "HEAD"}:
-        return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
+    if request.method != "GET":
+        return HttpResponse(status=405, headers={"Allow": "GET"})
     if not await sync_to_async(_may_watch)(request, call_id):
         return HttpResponse("There is no such call, or it is not yours.\n", status=404, content_type="text/plain")
     stream = events(call_id, request.headers.get("Last-Event-ID", ""))

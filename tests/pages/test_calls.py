@@ -309,14 +309,13 @@ def follow(who: User | None, call: Call, last_event_id: str = "") -> tuple[int, 
         if who:
             await client.aforce_login(who)
         headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
-        response = await client.get(f"/calls/{call.pk}/events", headers=headers)
+        response: Any = await client.get(f"/calls/{call.pk}/events", headers=headers)
         if not response.streaming:
             return response.status_code, response.content.decode()
         assert response["Content-Type"] == "text/event-stream"
         assert response["Cache-Control"] == "no-cache"
         assert response["X-Accel-Buffering"] == "no"
-        body: Any = response.streaming_content
-        return response.status_code, b"".join([chunk async for chunk in body]).decode()
+        return response.status_code, b"".join([chunk async for chunk in response.streaming_content]).decode()
 
     return async_to_sync(get)()
 

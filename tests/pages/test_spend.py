@@ -173,9 +173,8 @@ def test_the_csv_streams_under_an_event_loop_too(member: User, finance: User, bi
     async def get() -> str:
         client = AsyncClient()
         await client.aforce_login(finance)
-        response = await client.get(CSV)
-        body: Any = response.streaming_content
-        return b"".join([chunk async for chunk in body]).decode()
+        response: Any = await client.get(CSV)
+        return b"".join([chunk async for chunk in response.streaming_content]).decode()
 
     assert "0.25" in async_to_sync(get)()
 
