@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
 from core.claude.usage import Usage, read_usage
-from core.costs.compute import Cost, compute
+from core.costs.compute import Cost, compute, plain
 from core.costs.prices import rates_of
-from core.models import Call, CostRecord, Price
+from core.models import Call, CostRecord, PendingRollup, Price
 
 
 @dataclass(frozen=True)
@@ -61,16 +61,19 @@ def _record(call: Call, exchange: Exchange) -> CostRecord:
     usage = read_usage(exchange.raw_usage or {}) if exchange.complete else None
     now = timezone.now()
     model = exchange.model or call.model
-    price = Price.objects.of(model, now.date(), usage.whole_input) if usage else None
+    price = Price.objects.of(model, now.date(), usage.whole_input, usage.speed) if usage else None
     rates = rates_of(price) if price else None
     cost = compute(usage, rates)
-    return CostRecord.objects.create(
+    record = CostRecord.objects.create(
         at=now,
         call=call,
         attempt=call.attempt,
         purpose=exchange.purpose,
         user_id=call.user_id,
         prompt_id=call.prompt_id,
+        key_id=call.key_id,
+        lane=call.lane,
+        **_charged_to(call),
         model=model,
         request_id=exchange.request_id,
         raw_usage=exchange.raw_usage or None,
@@ -80,6 +83,15 @@ def _record(call: Call, exchange: Exchange) -> CostRecord:
         **_tokens(usage),
         **_amount(cost),
     )
+    PendingRollup.objects.create(record=record)
+    return record
+
+
+def _charged_to(call: Call) -> dict[str, Any]:
+    """Whose team and cost centre a call counts for, as they are now."""
+    owner = call.user
+    centre = (call.key.cost_centre if call.key else "") or (owner.cost_centre if owner else "")
+    return {"team_id": owner.team_id if owner else None, "cost_centre": centre}
 
 
 def _unknown_before(call: Call, exchange: Exchange) -> CostRecord | None:
@@ -105,4 +117,10 @@ def _tokens(usage: Usage | None) -> dict[str, int]:
 
 
 def _amount(cost: Cost) -> dict[str, Any]:
-    return {item.name: getattr(cost, item.name) for item in fields(cost)}
+    return {
+        "amount": cost.amount,
+        "unknown_reason": cost.unknown_reason,
+        "parts": {kind: plain(part) for kind, part in cost.parts.items()} or None,
+        "saved_by_cache": cost.saved_by_cache,
+        "saved_by_batch": cost.saved_by_batch,
+    }

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from core.costs.compute import Rates
 from core.models import ClaudeModel, Price
@@ -89,6 +90,7 @@ def load(changes: list[Change]) -> None:
             above_input_tokens=entry.above_input_tokens,
             defaults={
                 "source": SOURCE,
+                "approved_at": timezone.now(),
                 **{item.name: getattr(entry.rates, item.name) for item in fields(Rates)},
             },
         )
