@@ -64,14 +64,17 @@ class PriceQuerySet(models.QuerySet["Price"]):
         A contract price wins over the list price; of each, the newest entry; within that, the highest band that the
         input passes counts for all tokens.
         """
+        bands = self.bands_of(model_id, day, speed)
+        reached = [p for p in bands if p.above_input_tokens == 0 or p.above_input_tokens < input_tokens]
+        return reached[-1] if reached else None
+
+    def bands_of(self, model_id: str, day: dt.date, speed: str = "standard") -> list[Price]:
+        """The one entry of `of` with all its bands, the lowest first; empty where the book has none."""
         started = self.in_force().filter(model_id=model_id, speed=speed, valid_from__lte=day)
-        known = started.filter(Q(valid_until=None) | Q(valid_until__gte=day))
-        entry = known.order_by("-contract", "-valid_from").values_list("contract", "valid_from").first()
-        if entry is None:
-            return None
-        bands = known.filter(contract=entry[0], valid_from=entry[1])
-        reached = bands.filter(Q(above_input_tokens=0) | Q(above_input_tokens__lt=input_tokens))
-        return reached.order_by("-above_input_tokens").first()
+        known = list(started.filter(Q(valid_until=None) | Q(valid_until__gte=day)))
+        newest = max(((p.contract, p.valid_from) for p in known), default=None)
+        bands = [p for p in known if (p.contract, p.valid_from) == newest]
+        return sorted(bands, key=lambda p: p.above_input_tokens)
 
 
 def _rate(label: str, help_text: str = "") -> models.DecimalField[Decimal | int | str | None, Decimal | None]:
