@@ -71,10 +71,14 @@ class Bill:
         with self._lock:
             self._entries.clear()
 
+    def entries(self) -> list[Entry]:
+        """A copy, oldest first."""
+        with self._lock:
+            return list(self._entries)
+
     def as_json(self) -> dict[str, Any]:
         """Entries and sums; `unseen_usd` is the part whose usage never reached the client."""
-        with self._lock:
-            entries = list(self._entries)
+        entries = self.entries()
         return {
             "entries": [entry.as_json() for entry in entries],
             "total_usd": plain(sum((entry.amount_usd for entry in entries), Decimal(0))),

@@ -10,6 +10,7 @@ from core.simulator.catalogue import find_model, list_models
 from core.simulator.connection import Connection
 from core.simulator.errors import ApiError, not_found
 from core.simulator.messages import count_tokens, create_message
+from core.simulator.organisation import cost
 from core.simulator.requests import Reply, Request
 from core.simulator.state import State
 
@@ -32,6 +33,20 @@ def _clear(state: State, request: Request) -> Reply:
     state.batches.settle_all(state)
     state.clear()
     return _bill(state, request)
+
+
+def _differences(state: State, _request: Request) -> Reply:
+    return Reply({"differences": [planted.as_json() for planted in state.differences.all()]})
+
+
+def _plant(state: State, request: Request) -> Reply:
+    state.differences.plant(request.json())
+    return _differences(state, request)
+
+
+def _report_the_bill(state: State, request: Request) -> Reply:
+    state.differences.clear()
+    return _differences(state, request)
 
 
 def _models(_state: State, request: Request) -> Reply:
@@ -78,9 +93,13 @@ ROUTES: Mapping[tuple[str, str], Route] = {
     ("GET", "/v1/messages/batches/{}/results"): _batch_results,
     ("GET", "/v1/models"): _models,
     ("GET", "/v1/models/{}"): _model,
+    ("GET", "/v1/organizations/analytics/cost"): cost,
     ("GET", OWN_PAGES): _status,
     ("GET", f"{OWN_PAGES}/bill"): _bill,
     ("DELETE", f"{OWN_PAGES}/bill"): _clear,
+    ("GET", f"{OWN_PAGES}/differences"): _differences,
+    ("POST", f"{OWN_PAGES}/differences"): _plant,
+    ("DELETE", f"{OWN_PAGES}/differences"): _report_the_bill,
 }
 PATTERNS = [(method, re.compile(path.replace("{}", "([^/]+)")), route) for (method, path), route in ROUTES.items()]
 PLAY_THEIR_OWN_ANSWER = (create_message,)  # they may be slow, stream, or break the connection

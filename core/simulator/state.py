@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from core.simulator.bill import Bill
 from core.simulator.caching import PromptCache
+from core.simulator.differences import Differences
 from core.simulator.faults import FaultCounter
 from core.simulator.limits import RateLimits
 
@@ -25,13 +26,15 @@ class State:
     batches: Batches
     pace: float = HUMAN_PACE  # tokens per second; 0: at once
     bill: Bill = field(default_factory=Bill)
+    differences: Differences = field(default_factory=Differences)
     cache: PromptCache = field(default_factory=PromptCache)
     counter: FaultCounter = field(default_factory=FaultCounter)
     limits: RateLimits = field(default_factory=RateLimits)
 
     def clear(self) -> None:
-        """Forget bill, prompt cache and fault counters; batches stay."""
+        """Forget bill, planted differences, prompt cache and fault counters; batches stay."""
         self.bill.clear()
+        self.differences.clear()
         self.cache.clear()
         self.counter.clear()
 
