@@ -6,9 +6,11 @@ A missing or senseless value ends the process with one line that names the varia
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 import tempfile
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import NoReturn, TypeVar
 from urllib.parse import urlsplit
@@ -54,6 +56,14 @@ def whole_number(name: str, default: int, low: int, high: int) -> int:
     if not (raw.isascii() and raw.isdigit() and low <= int(raw) <= high):
         refuse(name, f"must be a whole number from {low} to {high}, not {raw!r}.")
     return int(raw)
+
+
+def usd(name: str, default: str) -> Decimal:
+    raw = text(name, default)
+    parsed = Decimal(raw) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,10})?", raw) else None
+    if parsed is None:
+        refuse(name, f"must be an amount of USD such as 0.01, not {raw!r}.")
+    return parsed
 
 
 def yes_no(name: str, default: bool) -> bool:

@@ -45,6 +45,12 @@ ANTHROPIC_BASE_URL = environment.web_address(
     "ANTHROPIC_BASE_URL",
     f"http://127.0.0.1:{SIMULATOR_PORT}" if SIMULATED else "https://api.anthropic.com",
 )
+# Reads the organisation's cost report, for reconciliation only; it never sends a message.
+ANTHROPIC_ADMIN_KEY = environment.text("ANTHROPIC_ADMIN_KEY")
+# By how much, per model and day, the ledger may be off the provider's report before it counts as a difference.
+RECONCILE_TOLERANCE_USD = environment.usd("RECONCILE_TOLERANCE_USD", "0.01")
+# Who is told of a difference; empty: everybody who may both see the spend and put costs right.
+RECONCILE_ALERT_TO = environment.names("RECONCILE_ALERT_TO")
 # How long one attempt at a call may take in all, in seconds.
 CALL_TIMEOUT = environment.whole_number("CALL_TIMEOUT", 600, 1, 86400)
 # A running call whose process has not renewed this lease is taken to be lost, in seconds.

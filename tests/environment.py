@@ -42,6 +42,7 @@ os.environ.update(
         "REDIS_URL": f"unix://{FOLDER}/redis.sock",
         "ANTHROPIC_API_KEY": os.environ.get("ANTHROPIC_API_KEY", "") if LIVE else "",
         "ANTHROPIC_AUTH_TOKEN": "",
+        "ANTHROPIC_ADMIN_KEY": "",
         "ANTHROPIC_BASE_URL": "https://api.anthropic.com" if LIVE else f"http://127.0.0.1:{free_port()}",
         "PORT": str(free_port()),
         "CALL_TIMEOUT": "20",

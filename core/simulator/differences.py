@@ -66,10 +66,10 @@ def read_difference(body: Any) -> Difference:
     """A difference from its JSON; 400 where it is none."""
     if not isinstance(body, dict):
         raise invalid("Input should be a valid dictionary")
-    kind, model = body.get("kind"), body.get("model")
+    kind, model = str(body.get("kind")), body.get("model")
     if kind not in KINDS:
         raise invalid(f"kind: Input should be one of {', '.join(KINDS)}")
-    if not isinstance(model, str) or not model:
+    if not (isinstance(model, str) and model):
         raise invalid("model: Input should be a valid string")
     option = KINDS[kind]
     extra = body.keys() - {"kind", "model", option[0] if option else ""}

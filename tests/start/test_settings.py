@@ -56,6 +56,9 @@ def test_production_starts_with_what_it_needs() -> None:
         ("CSRF_TRUSTED_ORIGINS", "claude.example.org"),
         ("TIME_ZONE", "Middle/Earth"),
         ("TIME_ZONE", "../etc"),
+        ("RECONCILE_TOLERANCE_USD", "a cent"),
+        ("RECONCILE_TOLERANCE_USD", "-0.01"),
+        ("RECONCILE_TOLERANCE_USD", "NaN"),
         ("SENTRY_DSN", "https://key@sentry.example.org/1"),
     ],
 )
