@@ -1,133 +1,141 @@
-"""What is in the price book, and how does it get there?"""
+"""What is in the price book, and how do the published prices get there?"""
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from decimal import Decimal
-from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
 from core.costs.compute import Rates
-from core.models import ClaudeModel, Price
-
-SOURCE = "genai-prices"
-# A price without a first day in the source holds from here on; it is before the first Claude model.
-ALWAYS = dt.date(2023, 1, 1)
-_KINDS = {
-    "input": "input_mtok",
-    "output": "output_mtok",
-    "cache_write_5m": "cache_write_mtok",
-    "cache_write_1h": "cache_write_1h_mtok",
-    "cache_read": "cache_read_mtok",
-    "web_search": "web_searches_kcount",
-}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One price as the source has it."""
-
-    model_id: str
-    valid_from: dt.date
-    above_input_tokens: int
-    rates: Rates
+from core.costs.published import SOURCE, STANDARD, Entry, Place, Published, published_prices
+from core.models import ClaudeModel, Price, User
 
 
 @dataclass(frozen=True)
 class Change:
-    """What loading one entry would do: `before` is None where the entry is new."""
+    """What loading one entry would do.
+
+    `before` is the entry that it would replace, if any. `of_existing` says that the book has a price for this model
+    and speed already, so that what people are charged would change.
+    """
 
     entry: Entry
-    before: Rates | None
+    before: Price | None
+    of_existing: bool
 
     def __str__(self) -> str:
-        rates = self.entry.rates.as_json()
-        old = self.before.as_json() if self.before else {}
-        parts = [
-            f"{kind} {old.get(kind) or '–'} → {new}" if self.before else f"{kind} {new}"
-            for kind, new in rates.items()
-            if old.get(kind) != new
-        ]
+        speed = "" if self.entry.speed == STANDARD else f" in {self.entry.speed} mode"
         band = f" above {self.entry.above_input_tokens:,} tokens" if self.entry.above_input_tokens else ""
-        return f"{self.entry.model_id} from {self.entry.valid_from}{band}: {', '.join(parts)}"
+        old = rates_of(self.before) if self.before else None
+        return f"{self.entry.model_id}{speed} from {self.entry.valid_from}{band}: {difference(old, self.entry.rates)}"
 
 
 def rates_of(price: Price) -> Rates:
     return Rates(**{item.name: getattr(price, item.name) for item in fields(Rates)})
 
 
-def published_prices(model_ids: list[str]) -> list[Entry]:
-    """What genai-prices, from the data it ships, knows of these models; nothing is fetched."""
-    from genai_prices import data_snapshot
-
-    provider = next(p for p in data_snapshot.get_snapshot().providers if p.id == "anthropic")
-    found = {model_id: provider.find_model(model_id) for model_id in model_ids}
-    return [entry for model_id, model in found.items() if model for entry in _entries(model_id, model.prices)]
+def difference(before: Rates | None, after: Rates) -> str:
+    """What differs, as a line of text; all of the new where there was nothing before."""
+    old = before.as_json() if before else {}
+    parts = [
+        f"{kind} {old.get(kind) or '–'} → {new or '–'}" if before else f"{kind} {new or '–'}"
+        for kind, new in after.as_json().items()
+        if old.get(kind) != new
+    ]
+    return ", ".join(parts)
 
 
 def pending_changes() -> list[Change]:
-    """What loading would add or change, for the models in the catalogue."""
-    entries = published_prices(list(ClaudeModel.objects.values_list("pk", flat=True)))
-    stored = {
-        (p.model_id, p.valid_from, p.above_input_tokens): rates_of(p) for p in Price.objects.filter(source=SOURCE)
-    }
-    held = {(e.model_id, e.valid_from, e.above_input_tokens): stored.get(_key(e)) for e in entries}
-    return [Change(entry, held[_key(entry)]) for entry in entries if held[_key(entry)] != entry.rates]
+    """What loading would add or change, for the models in the catalogue.
+
+    What somebody entered by hand for the same days stands: that was a decision against the published figure.
+    """
+    listed = Price.objects.in_force().filter(contract=False)
+    stored = {(p.model_id, p.speed, p.valid_from, p.above_input_tokens): p for p in listed}
+    priced = {(model_id, speed) for model_id, speed, _day, _band in stored}
+    changes = []
+    for entry in _published(listed).entries:
+        before = stored.get((entry.model_id, *entry.place))
+        if before is None or (before.source == SOURCE and rates_of(before) != entry.rates):
+            changes.append(Change(entry, before, (entry.model_id, entry.speed) in priced))
+    return changes
+
+
+def refused_prices() -> list[str]:
+    """A sentence for each published price that the book cannot hold; it has to be entered by hand."""
+    return _published(Price.objects.in_force().filter(contract=False)).refused
 
 
 @transaction.atomic
-def load(changes: list[Change]) -> None:
-    """Write these changes; what was spent keeps the rates it was spent at."""
+def load(changes: Sequence[Change], by: User | None = None, note: str = "load_prices") -> None:
+    """Put these changes in force; what was spent keeps the rates it was spent at."""
+    _forget_drafts(changes)
     for change in changes:
-        entry = change.entry
-        Price.objects.update_or_create(
-            model_id=entry.model_id,
-            valid_from=entry.valid_from,
-            above_input_tokens=entry.above_input_tokens,
-            defaults={
-                "source": SOURCE,
-                "approved_at": timezone.now(),
-                **{item.name: getattr(entry.rates, item.name) for item in fields(Rates)},
-            },
-        )
+        put_in_force(_drafted(change, note, by), by)
 
 
-def _key(entry: Entry) -> tuple[str, dt.date, int]:
-    return (entry.model_id, entry.valid_from, entry.above_input_tokens)
+@transaction.atomic
+def propose(changes: Sequence[Change], note: str = "daily load") -> int:
+    """Write these changes as drafts for somebody to approve; answers how many are new."""
+    drafts = {_place(p): rates_of(p) for p in _drafts_of_the_source()}
+    new = [c for c in changes if drafts.get((c.entry.model_id, *c.entry.place)) != c.entry.rates]
+    _forget_drafts(new)
+    for change in new:
+        _drafted(change, note, None)
+    return len(new)
 
 
-def _entries(model_id: str, prices: Any) -> Iterator[Entry]:
-    dated = prices if isinstance(prices, list) else [_Always(prices)]
-    for item in dated:
-        start = getattr(item.constraint, "start_date", None) if item.constraint else ALWAYS
-        if start is None:
-            continue  # a price by the hour of the day: no Claude model has one
-        for band in _bands(item.prices):
-            yield Entry(model_id, start, band, _rates(item.prices, band))
+def put_in_force(price: Price, by: User | None) -> None:
+    """A draft counts from now on, and what stood in its place no longer."""
+    same = Price.objects.in_force().filter(
+        model_id=price.model_id,
+        contract=price.contract,
+        speed=price.speed,
+        valid_from=price.valid_from,
+        above_input_tokens=price.above_input_tokens,
+    )
+    same.exclude(pk=price.pk).update(replaced_by=price)
+    price.approved_at, price.approved_by = timezone.now(), by
+    price.save(update_fields=["approved_at", "approved_by"])
 
 
-@dataclass(frozen=True)
-class _Always:
-    prices: Any
-    constraint: None = None
+def _published(listed: Iterable[Price]) -> Published:
+    held: defaultdict[str, set[Place]] = defaultdict(set)
+    for model_id in ClaudeModel.objects.values_list("pk", flat=True):
+        held[model_id] = set()
+    for price in listed:
+        if price.source == SOURCE:
+            held[price.model_id].add((price.speed, price.valid_from, price.above_input_tokens))
+    return published_prices(held)
 
 
-def _bands(prices: Any) -> list[int]:
-    """Where the rates change with the length of the input, in tokens; zero is where they begin."""
-    tiers = [tier.start for name in _KINDS.values() for tier in getattr(getattr(prices, name, None), "tiers", [])]
-    return sorted({0, *tiers})
+def _drafted(change: Change, note: str, by: User | None) -> Price:
+    entry = change.entry
+    return Price.objects.create(
+        model_id=entry.model_id,
+        speed=entry.speed,
+        valid_from=entry.valid_from,
+        above_input_tokens=entry.above_input_tokens,
+        source=SOURCE,
+        note=note,
+        created_by=by,
+        **{item.name: getattr(entry.rates, item.name) for item in fields(Rates)},
+    )
 
 
-def _rates(prices: Any, band: int) -> Rates:
-    return Rates(**{kind: _rate(getattr(prices, name, None), band) for kind, name in _KINDS.items()})
+def _drafts_of_the_source() -> list[Price]:
+    return list(Price.objects.filter(source=SOURCE, contract=False, approved_at=None))
 
 
-def _rate(price: Any, band: int) -> Decimal | None:
-    if price is None or isinstance(price, Decimal):
-        return price
-    passed = [tier.price for tier in price.tiers if tier.start <= band]
-    return Decimal(passed[-1] if passed else price.base)
+def _forget_drafts(changes: Sequence[Change]) -> None:
+    """Earlier proposals of the source for the same places are overtaken."""
+    places = {(change.entry.model_id, *change.entry.place) for change in changes}
+    overtaken = [draft.pk for draft in _drafts_of_the_source() if _place(draft) in places]
+    Price.objects.filter(pk__in=overtaken).delete()
+
+
+def _place(price: Price) -> tuple[str, str, object, int]:
+    return (price.model_id, price.speed, price.valid_from, price.above_input_tokens)

@@ -12,8 +12,13 @@ def sweep_calls() -> str:
 
 
 def sync_catalogue() -> str:
-    """Ask the API which models there are, and load the prices that genai-prices ships for them."""
+    """Ask the API which models there are, and take over what genai-prices ships for them.
+
+    A model without a price gets it at once; a change of what is charged waits for a person's approval.
+    """
     changed = sync_models()
     changes = prices.pending_changes()
-    prices.load(changes)
-    return f"{changed}; {len(changes)} prices changed"
+    new = [change for change in changes if not change.of_existing]
+    prices.load(new, note="daily load")
+    drafts = prices.propose([change for change in changes if change.of_existing])
+    return f"{changed}; {len(new)} prices added, {drafts} changes await approval"

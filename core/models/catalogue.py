@@ -69,12 +69,18 @@ class PriceQuerySet(models.QuerySet["Price"]):
         return reached[-1] if reached else None
 
     def bands_of(self, model_id: str, day: dt.date, speed: str = "standard") -> list[Price]:
-        """The one entry of `of` with all its bands, the lowest first; empty where the book has none."""
-        started = self.in_force().filter(model_id=model_id, speed=speed, valid_from__lte=day)
-        known = list(started.filter(Q(valid_until=None) | Q(valid_until__gte=day)))
-        newest = max(((p.contract, p.valid_from) for p in known), default=None)
-        bands = [p for p in known if (p.contract, p.valid_from) == newest]
-        return sorted(bands, key=lambda p: p.above_input_tokens)
+        """The one entry of `of` with all its bands, the lowest first; empty where the book has none.
+
+        A newer entry ends the one before it of the same kind, also when its own last day has passed.
+        """
+        started = list(self.in_force().filter(model_id=model_id, speed=speed, valid_from__lte=day))
+        for contract in (True, False):
+            of_kind = [p for p in started if p.contract == contract]
+            newest = max((p.valid_from for p in of_kind), default=None)
+            bands = [p for p in of_kind if p.valid_from == newest and (p.valid_until or day) >= day]
+            if bands:
+                return sorted(bands, key=lambda p: p.above_input_tokens)
+        return []
 
 
 def _rate(label: str, help_text: str = "") -> models.DecimalField[Decimal | int | str | None, Decimal | None]:

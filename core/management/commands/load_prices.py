@@ -17,6 +17,8 @@ class Command(BaseCommand):
         changes = prices.pending_changes()
         for change in changes:
             self.stdout.write(str(change))
+        for sentence in prices.refused_prices():
+            self.stderr.write(f"Enter by hand: {sentence}.")
         if not options["dry_run"]:
             prices.load(changes)
         verb = "would change" if options["dry_run"] else "changed"
