@@ -11,7 +11,9 @@ class CoreConfig(AppConfig):
     verbose_name = "claudeapp"
 
     def ready(self) -> None:
+        from core.models import guard
         from core.models.roles import grant_roles
 
         # Permissions exist only after a migration, so this is when the ready-made roles can get theirs.
         post_migrate.connect(grant_roles, sender=self)
+        post_migrate.connect(guard.put_back, sender=self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 import redis
@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from pytest_django import DjangoDbBlocker
 
 from core.costs import prices
-from core.models import ClaudeModel, Price, Prompt, User, Variable
+from core.models import ClaudeModel, Price, Prompt, User, Variable, guard
 from core.routing.catalogue import sync_models
 from core.simulator.server import Simulator
 from tests import environment
@@ -30,6 +30,20 @@ def django_db_modify_db_settings() -> None:
     """A file, as in production: SQLite in memory locks differently, and no other process can see it."""
     if connection.vendor == "sqlite":
         connection.settings_dict["TEST"]["NAME"] = str(environment.FOLDER / "test.sqlite3")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tests_may_empty_the_ledger() -> None:
+    """Django empties all tables after a test with real transactions; the ledger's guard is off for just that long.
+
+    In the same transaction, and here only: the project itself has no way around its guard.
+    """
+    empty = connection.ops.execute_sql_flush
+
+    def without_guard(sql_list: Iterable[str]) -> None:
+        empty([*guard.removal(connection), *sql_list, *guard.installation(connection)])
+
+    connection.ops.execute_sql_flush = without_guard  # type: ignore[method-assign]
 
 
 @pytest.fixture(scope="session")

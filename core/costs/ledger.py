@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
@@ -12,7 +14,7 @@ from django.utils import timezone
 from core.claude.usage import Usage, read_usage
 from core.costs.compute import Cost, compute, plain
 from core.costs.prices import rates_of
-from core.models import Call, CostRecord, PendingRollup, Price
+from core.models import Call, ClosedMonth, CostRecord, PendingRollup, Price
 
 
 @dataclass(frozen=True)
@@ -61,30 +63,88 @@ def _record(call: Call, exchange: Exchange) -> CostRecord:
     usage = read_usage(exchange.raw_usage or {}) if exchange.complete else None
     now = timezone.now()
     model = exchange.model or call.model
-    price = Price.objects.of(model, now.date(), usage.whole_input, usage.speed) if usage else None
-    rates = rates_of(price) if price else None
-    cost = compute(usage, rates)
-    record = CostRecord.objects.create(
-        at=now,
-        call=call,
-        attempt=call.attempt,
-        purpose=exchange.purpose,
-        user_id=call.user_id,
-        prompt_id=call.prompt_id,
-        key_id=call.key_id,
-        lane=call.lane,
-        **_charged_to(call),
-        model=model,
-        request_id=exchange.request_id,
-        raw_usage=exchange.raw_usage or None,
-        price=price,
-        rates=rates.as_json() if rates else None,
-        corrects=_unknown_before(call, exchange),
-        **_tokens(usage),
-        **_amount(cost),
+    priced = price_usage(model, usage, now)
+    before = _unanswered(call, exchange)
+    day = timezone.localdate(before[0].at if before else now)
+    return add(
+        CostRecord(
+            at=now,
+            booked_on=booking_day(day, timezone.localdate(now)),
+            call=call,
+            attempt=call.attempt,
+            purpose=exchange.purpose,
+            user_id=call.user_id,
+            prompt_id=call.prompt_id,
+            key_id=call.key_id,
+            lane=call.lane,
+            **_charged_to(call),
+            model=model,
+            request_id=exchange.request_id,
+            raw_usage=exchange.raw_usage or None,
+            corrects=before[-1] if before else None,
+            **tokens_of(usage),
+            **priced.columns(before),
+        )
     )
+
+
+def add(record: CostRecord) -> CostRecord:
+    """The one way into the ledger: the record, and the note that the rollups have yet to take it in."""
+    record.save(force_insert=True)
     PendingRollup.objects.create(record=record)
     return record
+
+
+def booking_day(day: dt.date, today: dt.date) -> dt.date:
+    """The day for which something of `day` counts: itself, or where its month is closed, today.
+
+    Should this month be closed already, the first day of the next open one. What closes a month must first wait for
+    bookings under way: on PostgreSQL by `LOCK TABLE core_closedmonth IN ACCESS EXCLUSIVE MODE`, which the reading here
+    makes it wait for; SQLite has one writer at a time.
+    """
+    closed = set(ClosedMonth.objects.filter(first_day__gte=day.replace(day=1)).values_list("first_day", flat=True))
+    for candidate in (day, today):
+        if candidate.replace(day=1) not in closed:
+            return candidate
+    month = today.replace(day=1)
+    while month in closed:
+        month = (month + dt.timedelta(days=31)).replace(day=1)
+    return month
+
+
+@dataclass(frozen=True)
+class Priced:
+    """What a usage costs, and the price that says so."""
+
+    cost: Cost
+    price: Price | None = None
+    rates: dict[str, str | None] | None = None
+
+    def columns(self, before: list[CostRecord]) -> dict[str, Any]:
+        """The columns of the record that says so; for one that corrects `before`, the difference to their sum."""
+        cost = self.cost
+        return {
+            "price": self.price,
+            "rates": self.rates,
+            "amount": difference(cost.amount, [record.amount for record in before]),
+            "unknown_reason": cost.unknown_reason,
+            "parts": {kind: plain(part) for kind, part in cost.parts.items()} or None,
+            "saved_by_cache": difference(cost.saved_by_cache, [record.saved_by_cache for record in before]),
+            "saved_by_batch": difference(cost.saved_by_batch, [record.saved_by_batch for record in before]),
+        }
+
+
+def price_usage(model: str, usage: Usage | None, at: dt.datetime) -> Priced:
+    """This usage at the rates that the price book has now for the day of the exchange."""
+    day = at.astimezone(dt.UTC).date()
+    price = Price.objects.of(model, day, usage.whole_input, usage.speed) if usage else None
+    rates = rates_of(price) if price else None
+    return Priced(compute(usage, rates), price, rates.as_json() if rates else None)
+
+
+def difference(new: Decimal | None, before: list[Decimal | None]) -> Decimal | None:
+    """What has to be added to the known ones of `before` to come to `new`; None where `new` is unknown."""
+    return None if new is None else new - sum((amount for amount in before if amount is not None), Decimal(0))
 
 
 def _charged_to(call: Call) -> dict[str, Any]:
@@ -94,15 +154,19 @@ def _charged_to(call: Call) -> dict[str, Any]:
     return {"team_id": owner.team_id if owner else None, "cost_centre": centre}
 
 
-def _unknown_before(call: Call, exchange: Exchange) -> CostRecord | None:
-    """The record that said this attempt's cost was unknown, when a late answer now makes it known."""
+def _unanswered(call: Call, exchange: Exchange) -> list[CostRecord]:
+    """The chain that began with this attempt's cost unknown, when a late answer now tells it; empty otherwise."""
     if not exchange.request_id:
-        return None
-    same = CostRecord.objects.unknown().filter(call=call, attempt=call.attempt, purpose=exchange.purpose, request_id="")
-    return same.first()
+        return []
+    lost = CostRecord.objects.filter(
+        call=call, attempt=call.attempt, purpose=exchange.purpose, request_id="", corrects=None
+    ).first()
+    chain = lost.chain() if lost else []
+    # An answer of another request id has told it before.
+    return [] if any(record.request_id for record in chain) else chain
 
 
-def _tokens(usage: Usage | None) -> dict[str, int]:
+def tokens_of(usage: Usage | None) -> dict[str, int]:
     """The columns of a record; all NULL where the usage is unknown."""
     if usage is None:
         return {}
@@ -113,14 +177,4 @@ def _tokens(usage: Usage | None) -> dict[str, int]:
         "cache_write_1h_tokens": usage.cache_write_1h,
         "cache_read_tokens": usage.cache_read,
         "web_searches": usage.web_searches,
-    }
-
-
-def _amount(cost: Cost) -> dict[str, Any]:
-    return {
-        "amount": cost.amount,
-        "unknown_reason": cost.unknown_reason,
-        "parts": {kind: plain(part) for kind, part in cost.parts.items()} or None,
-        "saved_by_cache": cost.saved_by_cache,
-        "saved_by_batch": cost.saved_by_batch,
     }

@@ -185,9 +185,10 @@ class Call(models.Model):
         """What its exchanges with Claude cost together, in USD; None while any of them is unknown."""
         records = self.cost_records.all()
         corrected = {record.corrects_id for record in records}
-        amounts = [record.amount for record in records if record.pk not in corrected]
-        known = [amount for amount in amounts if amount is not None]
-        return sum(known, Decimal(0)) if len(known) == len(amounts) else None
+        if any(record.amount is None and record.pk not in corrected for record in records):
+            return None
+        # A correction carries the difference, so that all are summed.
+        return sum((record.amount for record in records if record.amount is not None), Decimal(0))
 
     # Each state change is one conditional UPDATE; False says that somebody else was first.
 

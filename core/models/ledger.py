@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from django.conf import settings
 from django.db import models
@@ -28,7 +28,7 @@ class CostRecordQuerySet(models.QuerySet["CostRecord"]):
         return self.filter(amount__isnull=True, correction=None)
 
     def remove_demo(self) -> int:
-        """Delete the demo's records; answers how many. Nothing else may delete any."""
+        """Delete the demo's records; answers how many. Nothing else may delete any: see `core.models.guard`."""
         return self.filter(demo=True)._raw_delete(self.db)
 
 
@@ -36,6 +36,15 @@ class CostRecord(Immutable):
     """One exchange that may have been billed: usage as it came, the price used, the amount.
 
     `amount` is NULL with a reason where usage or price is unknown; unknown is never zero.
+
+    How corrections enter sums: a record that corrects another carries the difference that it makes, in the amount, the
+    savings and the token counts alike; it may be negative. So what was spent is the plain `SUM(amount)`, over any days
+    and any group, and a record once summed never leaves a sum. What corrects an unknown amount carries all of it. How
+    many are unknown is the records without an amount, minus those of them that another record corrects: a correction of
+    an unknown one lowers the count by one on the day it counts for, unless it is unknown itself. `price`, `rates` and
+    `parts` of a correction are those of the whole new amount. A correction counts for the day of the exchange, or,
+    where that month is closed, for the day on which it was entered. A chain of corrections is a line: each record is
+    corrected by one other at most, and it is the newest that is corrected.
     """
 
     class Purpose(models.TextChoices):
@@ -105,6 +114,9 @@ class CostRecord(Immutable):
 
     objects = CostRecordQuerySet.as_manager()
 
+    if TYPE_CHECKING:
+        correction: CostRecord
+
     class Meta:
         verbose_name = "cost record"
         ordering: ClassVar = ["-at", "-id"]
@@ -121,14 +133,24 @@ class CostRecord(Immutable):
             ),
             models.UniqueConstraint(
                 fields=["call", "attempt", "purpose"],
-                condition=Q(request_id=""),
+                condition=Q(request_id="", corrects=None),
                 name="one_record_without_request_id_per_attempt",
             ),
             models.CheckConstraint(
                 condition=Q(amount__isnull=False, unknown_reason="") | (Q(amount__isnull=True) & ~Q(unknown_reason="")),
                 name="unknown_amount_has_a_reason",
             ),
-            models.CheckConstraint(condition=Q(amount__isnull=True) | Q(amount__gte=0), name="amount_not_negative"),
+            models.CheckConstraint(
+                condition=Q(amount__isnull=True) | Q(amount__gte=0) | Q(corrects__isnull=False),
+                name="amount_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(source="settled") | Q(corrects__isnull=False), name="what_is_not_settled_corrects_something"
+            ),
+            models.CheckConstraint(
+                condition=~Q(source="by_hand") | (~Q(note="") & Q(entered_by__isnull=False)),
+                name="what_is_entered_by_hand_says_by_whom_and_why",
+            ),
         ]
         permissions: ClassVar = [
             ("view_spend", "Can see what everybody spent"),
@@ -138,6 +160,21 @@ class CostRecord(Immutable):
 
     def __str__(self) -> str:
         return f"{self.model} {self.at:%Y-%m-%d %H:%M}"
+
+    @property
+    def corrected_by(self) -> CostRecord | None:
+        """The record that puts this one right, if there is one."""
+        return getattr(self, "correction", None)
+
+    def chain(self) -> list[CostRecord]:
+        """The record of the exchange and all its corrections, the oldest first; this record is among them."""
+        first = self
+        while first.corrects is not None:
+            first = first.corrects
+        found = [first]
+        while (later := found[-1].corrected_by) is not None:
+            found.append(later)
+        return found
 
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:  # noqa: ARG002 - the signature it closes
         raise TypeError("cost records are never deleted")

@@ -117,13 +117,17 @@ def _context(request: HttpRequest, found: Call) -> dict[str, Any]:
 
 def _bill(found: Call, records: list[CostRecord]) -> Bill:
     corrected = {record.corrects_id for record in records}
-    counting = [record for record in records if record.pk not in corrected]
+    unknown = [record for record in records if record.amount is None and record.pk not in corrected]
+    exchanges = sum(record.corrects_id is None for record in records)
+    # Tokens are counted once in a chain of corrections, by the record that first knew them.
+    counted = [record for record in records if record.input_tokens is not None]
+    complete = len(counted) == exchanges
     return Bill(
         amount=found.cost,
-        exchanges=len(counting),
-        input_tokens=_sum([_whole_input(record) for record in counting]),
-        output_tokens=_sum([record.output_tokens for record in counting]),
-        unknown_because=list(dict.fromkeys(record.unknown_reason for record in counting if record.amount is None)),
+        exchanges=exchanges,
+        input_tokens=_sum([_whole_input(record) for record in counted]) if complete else None,
+        output_tokens=_sum([record.output_tokens for record in counted]) if complete else None,
+        unknown_because=list(dict.fromkeys(record.unknown_reason for record in unknown)),
     )
 
 
