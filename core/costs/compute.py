@@ -63,6 +63,8 @@ def compute(usage: Usage | None, rates: Rates | None) -> Cost:
         speed = " in fast mode" if usage.speed == "fast" else ""
         return Cost(None, f"the price book has no price for this model on this day{speed}")
     counts = {kind: count for kind, count in _counts(usage).items() if count}
+    if any(count < 0 for count in counts.values()):
+        return Cost(None, "Claude's report of the usage contradicts itself")
     missing = [kind.replace("_", " ") for kind in counts if getattr(rates, kind) is None]
     if missing:
         return Cost(None, f"the price book has no rate for {', '.join(missing)}")
@@ -106,16 +108,21 @@ def _factor(usage: Usage, rates: Rates) -> Decimal:
     return tier * (rates.us_factor if usage.inference_geo == "us" else 1)
 
 
-def _saved_by_cache(usage: Usage, rates: Rates, factor: Decimal) -> Decimal:
-    """What the tokens read from and written to the cache would have cost more as plain input; less where it lost."""
+def _saved_by_cache(usage: Usage, rates: Rates, factor: Decimal) -> Decimal | None:
+    """What the tokens read from and written to the cache would have cost more as plain input; below zero if it lost.
+
+    None where nobody knows what plain input costs.
+    """
     kinds = {
         "cache_write_5m": usage.cache_write_5m,
         "cache_write_1h": usage.cache_write_1h,
         "cache_read": usage.cache_read,
     }
     cached = {kind: count for kind, count in kinds.items() if count}
-    if not cached or rates.input is None:
+    if not cached:
         return NOTHING
+    if rates.input is None:
+        return None
     saved = sum((count * (rates.input - getattr(rates, kind)) for kind, count in cached.items()), NOTHING)
     return rounded(saved * factor / MILLION)
 
