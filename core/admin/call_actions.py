@@ -15,6 +15,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
 from core.admin.base import page, require, signed_in
+from core.costs import budgets
 from core.costs.estimate import estimate
 from core.intake.accept import InvalidInputsError, run_again
 from core.models import Call, User
@@ -78,7 +79,7 @@ def cancel_many(request: HttpRequest, calls: QuerySet[Call]) -> None:
 
 
 def _say_canceled(request: HttpRequest, calls: Iterable[Call]) -> None:
-    results = [call.cancel() for call in calls]
+    results = [budgets.cancel(call) for call in calls]
     done, missed = results.count(True), results.count(False)
     if done:
         messages.success(request, f"{_calls(done)} canceled. Nothing was sent, so nothing is billed.")

@@ -6,6 +6,7 @@ from functools import partial
 
 from django.db import transaction
 
+from core.costs import budgets
 from core.costs.ledger import Exchange, book
 from core.execution.run import lost_error, may_try_again
 from core.models import Call
@@ -17,11 +18,13 @@ def recover(call: Call) -> str:
     A request that had been sent may be billed although its answer is gone, so its unknown cost is booked.
     """
     sent = call.sent_at is not None
-    end = call.give_back if may_try_again(call, billed=sent) else partial(call.give_up, lost_error())
     with transaction.atomic():
+        again = may_try_again(call, billed=sent) and (not sent or budgets.hold_another(call))
+        end = call.give_back if again else partial(call.give_up, lost_error())
         # Booked only if the call really was ours to take: otherwise its process will book what it knows.
         if not end():
             return ""
         if sent:
             book(call, Exchange(model=call.model))
+        budgets.settle(call.pk)
     return call.status

@@ -17,6 +17,7 @@ from django.utils import timezone
 from core.claude import client
 from core.claude.errors import ClaudeError
 from core.claude.replies import Reply
+from core.costs import budgets
 from core.costs.ledger import Exchange, settle
 from core.execution.lease import kept, lease_time
 from core.execution.watching import NobodyWatches, Watch
@@ -95,7 +96,9 @@ def _settle_error(call: Call, reply: Reply, error: ClaudeError) -> Outcome:
         "error_message": error.message,
         "request_id": error.request_id,
     }
-    if error.retryable and may_try_again(call, billed=error.may_be_billed):
+    again = error.retryable and may_try_again(call, billed=error.may_be_billed)
+    # Where the budget has no room for another worst case beside the unknown one, the call ends here.
+    if again and (not error.may_be_billed or budgets.hold_another(call)):
         until = timezone.now() + dt.timedelta(seconds=_wait(call.attempt, error.retry_after))
         applied = settle(call, exchange, partial(call.wait, until, details))
         return Outcome(Call.Status.WAITING, until) if applied else Outcome()

@@ -7,8 +7,9 @@ from functools import partial
 
 from django.db import transaction
 
+from core.costs import budgets
 from core.jobs.dispatch import dispatch
-from core.models import Call, PromptVersion, User
+from core.models import Call, Key, PromptVersion, User
 from core.prompts.rendering import render, specs
 from core.prompts.variables import UnusableError
 
@@ -42,28 +43,36 @@ def accept(
     user: User | None,
     door: str = Call.Door.FORM,
     again_of: Call | None = None,
+    lane: str = Call.Lane.QUEUE,
+    key: Key | None = None,
 ) -> Call:
-    """Store a call and put it into the queue once that is committed. Raises `InvalidInputsError`."""
+    """Store a call with what it reserves of its budgets; one for the queue goes there once that is committed.
+
+    Raises `InvalidInputsError`, and `OverBudgetError` where a budget has no room for its worst case.
+    """
     inputs = clean_inputs(version, raw)
     with transaction.atomic():
         call = Call.objects.create(
             user=user,
             door=door,
-            lane=Call.Lane.QUEUE,
+            lane=lane,
+            key=key,
             prompt_id=version.prompt_id,
             version=version,
             inputs=inputs,
             request=render(version.content(), inputs),
             again_of=again_of,
         )
-        transaction.on_commit(partial(dispatch, call.pk))
+        budgets.reserve(call)
+        if lane == Call.Lane.QUEUE:
+            transaction.on_commit(partial(dispatch, call.pk))
     return call
 
 
 def run_again(call: Call, *, user: User | None) -> Call:
     """The same request once more, as a call of its own.
 
-    Raises `InvalidInputsError`, and ValueError for a call without a version.
+    Raises `InvalidInputsError`, `OverBudgetError`, and ValueError for a call without a version.
     """
     if call.version is None:
         raise ValueError(f"call {call.pk} has no prompt version to run again")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from django.utils import timezone
 from redis.exceptions import RedisError
 
+from core.costs import budgets
 from core.execution.recovery import recover
 from core.jobs.dispatch import dispatch, in_queue, job_id_of
 from core.models import Call
@@ -30,7 +31,11 @@ class Swept:
 
 def sweep() -> Swept:
     """One round. Safe to run anywhere, any number of times at once."""
-    return Swept(recovered=_recover_lost(), dispatched=_dispatch_forgotten())
+    swept = Swept(recovered=_recover_lost(), dispatched=_dispatch_forgotten())
+    released = budgets.release_finished()
+    if released:
+        log.warning("gave back what %s finished calls still held of their budgets", released)
+    return swept
 
 
 def _recover_lost() -> int:

@@ -110,11 +110,17 @@ class BudgetWindow(models.Model):
 
 
 class Reservation(models.Model):
-    """What one call may still spend of one window: its worst case, until it is settled."""
+    """What one call takes of one window: what it has spent, and what it may still spend.
+
+    A window's `spent` and `reserved` are the sums of its reservations' `spent` and `held`, at every moment.
+    """
 
     call = models.ForeignKey(Call, on_delete=models.CASCADE, related_name="reservations")
     window = models.ForeignKey(BudgetWindow, on_delete=models.CASCADE, related_name="reservations")
+    # The worst case of one attempt; never changed.
     amount = MoneyField()
+    held = MoneyField(default=0)
+    spent = MoneyField(default=0)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     released_at = models.DateTimeField(null=True, blank=True, editable=False)
 

@@ -1,0 +1,71 @@
+"""Who is told that a budget is being used up, and when?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from functools import partial
+
+from django.conf import settings
+from django.core.mail import send_mail
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from core.models import BudgetNotice, BudgetWindow, User
+
+HUNDRED = Decimal(100)
+
+
+def notice(grown: Mapping[int, Decimal]) -> None:
+    """Tell each threshold once that the growth of a window's spent amount has just passed.
+
+    `grown` maps a window to that growth; the caller has just written it and holds the window's row. What is reserved
+    does not count here: most of it comes back.
+    """
+    for pk, spent, limit, percents in _figures(grown):
+        before = spent - grown[pk]
+        for percent in percents:
+            if before < limit * percent / HUNDRED <= spent:
+                _tell_once(pk, percent)
+
+
+def shown_to(user: User) -> QuerySet[BudgetNotice]:
+    """What a banner tells `user` until the window ends: of the budgets they own, or of all with leave to decide."""
+    today = timezone.localdate()
+    notices = BudgetNotice.objects.filter(window__budget__active=True).exclude(window__last_day__lt=today)
+    if not user.has_perm("core.decide_any_budget"):
+        notices = notices.filter(window__budget__owner=user)
+    return notices.select_related("window__budget").order_by("window", "-percent")
+
+
+def _figures(grown: Mapping[int, Decimal]) -> list[tuple[int, Decimal, Decimal, list[int]]]:
+    if not grown:
+        return []
+    windows = BudgetWindow.objects.filter(pk__in=grown).order_by()
+    return list(windows.values_list("pk", "spent", "limit", "budget__thresholds"))
+
+
+def _tell_once(window_id: int, percent: int) -> None:
+    row, fresh = BudgetNotice.objects.get_or_create(window_id=window_id, percent=percent)
+    if fresh:
+        # A mail server that is away is logged and harms nobody.
+        transaction.on_commit(partial(_send, row.pk), robust=True)
+
+
+def _send(pk: int) -> None:
+    row = BudgetNotice.objects.select_related("window__budget__owner").get(pk=pk)
+    window, budget = row.window, row.window.budget
+    until = f", until {window.last_day}" if window.last_day else ""
+    refuses = "It refuses what would pass its limit." if budget.hard else "It only tells; spending goes on."
+    mail(
+        budget.owner,
+        f"{row.percent} % of the budget «{budget}» is spent",
+        f"{window.spent:.2f} of {window.limit:.2f} USD are spent (since {window.first_day}{until}). {refuses}",
+    )
+
+
+def mail(to: User, subject: str, text: str) -> None:
+    """A short e-mail, where the person has an address. Raises what the mail server's connection raises."""
+    if to.email:
+        send_mail(subject, text + "\n", settings.DEFAULT_FROM_EMAIL, [to.email])
