@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from core.claude.usage import read_usage
 from core.costs import budgets
+from core.costs import budgets
 from core.costs.compute import Cost
 from core.costs.ledger import Priced, add, booking_day, price_usage, tokens_of
 from core.models import Call, CostRecord, User
@@ -50,7 +51,9 @@ def correct(record: CostRecord, amount: Decimal, note: str, by: User) -> CostRec
             raise CorrectionError("This amount is unknown: fill it in instead.")
         if amount == before:
             raise CorrectionError("This is what it costs already.")
-        return _add(chain, Priced(Cost(_sound(amount))), note=note, by=by)
+        corrected = _add(chain, Priced(Cost(_sound(amount))), note=note, by=by)
+        budgets.settle(record.call_id)
+    return corrected
 
 
 def fill_unknown(
@@ -71,7 +74,9 @@ def fill_unknown(
         if standing(record) is not None:
             raise CorrectionError("This amount is known already: put it right instead.")
         priced = _of_usage(record, usage) if usage is not None else Priced(Cost(_sound(amount)))
-        return _add(chain, priced, note=note, by=by, source=source, usage=usage)
+        filled = _add(chain, priced, note=note, by=by, source=source, usage=usage)
+        budgets.settle(record.call_id)
+    return filled
 
 
 def reprice(records: Iterable[CostRecord], by: User | None, note: str) -> list[CostRecord]:
@@ -80,8 +85,12 @@ def reprice(records: Iterable[CostRecord], by: User | None, note: str) -> list[C
     Answers the new records: none for what costs the same, has no usage, or has no price now either.
     """
     with transaction.atomic():
-        new = [_reprice(record, by, note) for record in records]
-    return [record for record in new if record is not None]
+        tried = [_reprice(record, by, note) for record in records]
+        new = [record for record in tried if record is not None]
+        # Last, for all calls of a budget share its row.
+        for call_id in sorted({record.call_id for record in new}):
+            budgets.settle(call_id)
+    return new
 
 
 def _reprice(record: CostRecord, by: User | None, note: str) -> CostRecord | None:

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from core.claude.usage import Usage, read_usage
+from core.costs import budgets
 from core.costs.compute import Cost, compute, plain
 from core.costs.prices import rates_of
 from core.models import Call, ClosedMonth, CostRecord, PendingRollup, Price
@@ -41,6 +42,8 @@ def settle(call: Call, exchange: Exchange | None, end: Callable[[], bool]) -> bo
         applied = end()
         if exchange is not None:
             book(call, exchange)
+        # Last, for all calls of a budget share its row.
+        budgets.settle(call.pk)
     return applied
 
 

@@ -166,6 +166,12 @@ class CostRecord(Immutable):
         """The record that puts this one right, if there is one."""
         return getattr(self, "correction", None)
 
+    @property
+    def late(self) -> bool:
+        """Whether it counts for another month than that of its exchange, because that one was closed."""
+        day = timezone.localdate(self.chain()[0].at)
+        return (day.year, day.month) != (self.booked_on.year, self.booked_on.month)
+
     def chain(self) -> list[CostRecord]:
         """The record of the exchange and all its corrections, the oldest first; this record is among them."""
         first = self
