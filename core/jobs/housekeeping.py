@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from core.costs import prices
+from core.jobs.reconciling import reconcile_recent
 from core.jobs.sweeper import sweep
+from core.reports.rollups import roll_up_all
 from core.routing.catalogue import sync_models
 
 
@@ -22,3 +24,13 @@ def sync_catalogue() -> str:
     prices.load(new, note="daily load")
     drafts = prices.propose([change for change in changes if change.of_existing])
     return f"{changed}; {len(new)} prices added, {drafts} changes await approval"
+
+
+def reconcile_days() -> str:
+    """Compare the ledger of the last days with the provider's cost report."""
+    return reconcile_recent()
+
+
+def roll_up_costs() -> str:
+    """Take the cost records of the last seconds into the sums that reports read."""
+    return f"{roll_up_all()} records rolled up"

@@ -27,7 +27,7 @@ _EDIT_PROMPTS = [
 ]
 _PUBLISH_PROMPTS = [*_EDIT_PROMPTS, "publish_prompt", "delete_prompt", "delete_systemprompt"]
 _SEE_MONEY = ["view_spend", "view_costrecord", "view_call", "view_all_calls", *_LOOK_AT_CATALOGUE]
-_FINANCE = [*_SEE_MONEY, "add_price", "change_price", "delete_price"]
+_FINANCE = [*_SEE_MONEY, "add_price", "change_price", "delete_price", "approve_price", "close_month", "correct_cost"]
 _OPERATE = [
     *_LOOK_AT_PROMPTS,
     *_SEE_MONEY,
@@ -40,6 +40,7 @@ _OPERATE = [
 _ADMINISTER = [
     *_PUBLISH_PROMPTS,
     *_FINANCE,
+    "approve_own_price",
     *_OPERATE,
     *(f"{verb}_user" for verb in ("add", "change", "delete", "view")),
     *(f"{verb}_group" for verb in ("add", "change", "delete", "view")),
