@@ -14,7 +14,6 @@ from django.utils import timezone
 
 from core.claude.usage import read_usage
 from core.costs import budgets
-from core.costs import budgets
 from core.costs.compute import Cost
 from core.costs.ledger import Priced, add, booking_day, price_usage, tokens_of
 from core.models import Call, CostRecord, User
