@@ -127,7 +127,7 @@ def _add(
     now = timezone.now()
     # Tokens are told once in a chain, so that their sums stay right too.
     told = any(record.input_tokens is not None for record in chain)
-    record = add(
+    return add(
         CostRecord(
             at=now,
             booked_on=booking_day(timezone.localdate(chain[0].at), timezone.localdate(now)),
@@ -141,8 +141,6 @@ def _add(
             **priced.columns(chain),
         )
     )
-    budgets.settle(record.call_id)
-    return record
 
 
 def _of_usage(record: CostRecord, usage: dict[str, Any]) -> Priced:
