@@ -14,7 +14,6 @@ from django.utils.html import format_html_join
 from django.views.decorators.http import require_POST
 
 from core.admin.base import ModelAdmin, ReadOnly, display, link, require
-from core.admin.deletion import Explained
 from core.claude.errors import ClaudeError
 from core.models import ClaudeModel, Price
 from core.routing.catalogue import sync_models
@@ -94,45 +93,6 @@ class ClaudeModelAdmin(ReadOnly, ModelAdmin[ClaudeModel]):
         except ClaudeError as error:
             messages.error(request, f"Claude did not list its models, so nothing has changed: {error.message}")
         return HttpResponseRedirect(reverse("admin:core_claudemodel_changelist"))
-
-
-@admin.register(Price)
-class PriceAdmin(Explained, ModelAdmin[Price]):
-    """The price book. What was spent keeps the rates it was spent at, whatever is written here later."""
-
-    list_display = ("model", "valid_from", "band", "rate_in", "rate_out", "source")
-    list_filter = ("model__line", "source")
-    list_select_related = ("model",)
-    search_fields = ("model__id", "model__display_name")
-    search_help_text = "Search by model"
-    list_before_template = "admin/core/price/intro.html"
-    sortable_by = ()
-    keep_instead = "Add a newer price instead: it holds from its first day on."
-    fieldsets = (
-        ("Which model, from when", {"fields": ("model", "valid_from", "above_input_tokens")}),
-        (
-            "USD per million tokens",
-            {
-                "fields": (("input", "output"), ("cache_write_5m", "cache_write_1h"), "cache_read"),
-                "description": "Leave a rate empty where you do not know it: the cost is then listed as unknown.",
-            },
-        ),
-        ("USD per thousand", {"fields": ("web_search",)}),
-        ("Where it comes from", {"fields": ("source",)}),
-    )
-
-    @display(description="For")
-    def band(self, price: Price) -> str:
-        above = price.above_input_tokens
-        return f"inputs above {above:,} tokens" if above else "all inputs"
-
-    @display(description="Input", ordering="input")
-    def rate_in(self, price: Price) -> str:
-        return _rate(price.input)
-
-    @display(description="Output", ordering="output")
-    def rate_out(self, price: Price) -> str:
-        return _rate(price.output)
 
 
 def _price_today(model: ClaudeModel) -> Price | None:

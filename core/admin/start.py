@@ -10,7 +10,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from core.admin.base import address, signed_in
-from core.models import Call, ClaudeModel, CostRecord, Prompt, User
+from core.costs.reconciliation import differing_lines, newest
+from core.models import Call, ClaudeModel, CostRecord, Price, Prompt, User
 
 # Nobody needs to know exactly how many more; counting on would take long where there are millions.
 ENOUGH = 100
@@ -28,7 +29,8 @@ class Attention:
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """The values of the start page; each part only for those who may see what it counts."""
     user = signed_in(request)
-    found = [*_failed(user), *_unknown_costs(user), *_fading_models(user), *_unpublished(user)]
+    money = [*_unknown_costs(user), *_not_reconciled(user), *_draft_prices(user)]
+    found = [*_failed(user), *money, *_fading_models(user), *_unpublished(user)]
     return {**context, "attention": found, "demo_data": _demo_data(user), "title": "Start"}
 
 
@@ -52,6 +54,25 @@ def _unknown_costs(user: User) -> list[Attention]:
     page = f"{address('admin:core_costrecord_changelist')}?known=no"
     sentence = f"{number} of the last 30 days are unknown, so the spend is higher than its sum."
     return [Attention(sentence, page, "See why")] if number else []
+
+
+def _not_reconciled(user: User) -> list[Attention]:
+    if not user.has_perm("core.view_spend"):
+        return []
+    days = newest().filter(day__gte=timezone.now().date() - dt.timedelta(days=31))
+    found = days.exclude(error="") | days.filter(lines__in=differing_lines())
+    number = _up_to_enough(found.distinct(), "day", "days")
+    page = address("admin:core_reconciliation_changelist")
+    sentence = f"{number} of the last month: our ledger and Claude's cost report differ, or were not compared."
+    return [Attention(sentence, page, "Look at them")] if number else []
+
+
+def _draft_prices(user: User) -> list[Attention]:
+    if not user.has_perms(["core.view_price", "core.approve_price"]):
+        return []
+    number = _up_to_enough(Price.objects.filter(approved_at=None), "price", "prices")
+    page = f"{address('admin:core_price_changelist')}?state=draft"
+    return [Attention(f"Waiting for approval, and not counting yet: {number.lower()}.", page, "Look at them")] if number else []
 
 
 def _fading_models(user: User) -> list[Attention]:
