@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils import timezone
+
 from core.claude.usage import Usage, read_usage
 from core.costs.compute import compute
 from core.costs.estimate import CHARACTERS_PER_TOKEN, approximate_tokens
@@ -81,10 +83,12 @@ def record(
     cost = compute(usage, rates)
     return CostRecord(
         at=at,
+        booked_on=timezone.localdate(at),
         call=call,
         attempt=attempt,
         user_id=call.user_id,
         prompt_id=call.prompt_id,
+        lane=call.lane,
         model=call.model,
         request_id=request_id,
         raw_usage=raw_usage,
@@ -92,6 +96,8 @@ def record(
         rates=rates.as_json() if rates else None,
         amount=cost.amount,
         unknown_reason=cost.unknown_reason,
+        saved_by_cache=cost.saved_by_cache,
+        saved_by_batch=cost.saved_by_batch,
         demo=True,
         **_columns(usage),
     )

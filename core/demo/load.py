@@ -15,6 +15,7 @@ from core.demo.people import PEOPLE, create_people
 from core.demo.prompts import DRAFTS
 from core.demo.publishing import Dates, Published, create_system_prompts, publish
 from core.models import Call, ClaudeModel, CostRecord, Price, Prompt, SystemPrompt, User
+from core.reports.rollups import rebuild_rollups
 
 # Days ago; the history of calls begins when all is in place.
 JOINED, TRIED, PUBLISHED, IMPROVED = 40, 36, 35, 14
@@ -65,6 +66,7 @@ def _load(now: dt.datetime) -> dict[str, int]:
     history = _history(made, people, now, tried)
     Call.objects.bulk_create(history.calls)
     CostRecord.objects.bulk_create(history.records)
+    rebuild_rollups()
     return {
         "people": len(people),
         "system prompts": len(systems),

@@ -12,7 +12,18 @@ from typing import Any
 
 from django.db import models, transaction
 
-from core.models import Call, CostRecord, Prompt, PromptVersion, SystemPrompt, SystemPromptVersion, User, Variable
+from core.models import (
+    Call,
+    CostRecord,
+    PendingRollup,
+    Prompt,
+    PromptVersion,
+    SystemPrompt,
+    SystemPromptVersion,
+    User,
+    Variable,
+)
+from core.reports.rollups import rebuild_rollups
 
 # Rows that are a part of another one and go with it.
 PARTS: dict[type[models.Model], frozenset[type[models.Model]]] = {
@@ -33,7 +44,10 @@ class Removed(dict[str, int]):
 def remove_demo() -> Removed:
     """Remove the demo data and nothing else; afterwards no row is marked as demo and no demo login works."""
     removed = Removed()
+    PendingRollup.objects.filter(record__demo=True).delete()
     removed["cost records"] = CostRecord.objects.remove_demo()
+    if removed["cost records"]:
+        rebuild_rollups()
     for model in RETIRE:
         _remove(model, removed)
     return removed

@@ -1,4 +1,4 @@
-"""How is spend per day drawn? Pure: days in, bars out; a template writes the SVG."""
+"""How is spend over time drawn? Pure: a report's chart in, stacked bars out; a template writes the SVG."""
 
 from __future__ import annotations
 
@@ -6,69 +6,87 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import accumulate
 
-from core.reports.spend import Day
+from core.pages.formats import counted, usd
+from core.reports.periods import Period
+from core.reports.spend import Chart, Step
 
 # The drawing's own units: each bar has a slot of this width, and the chart is this high.
 SLOT, BAR, HEIGHT = 10, 7, 100
-# More days than this are drawn as months, for bars thinner than a hair say nothing.
-MOST_BARS = 100
 # Their halves are round too, for the line in the middle.
 STEPS = tuple(Decimal(step) for step in (1, 2, 3, 4, 6, 8, 10))
+# The colour of what has no name of its own; the others are numbered.
+OTHERS = "rest"
 
 
 @dataclass(frozen=True)
-class Bar:
-    label: str
-    amount: Decimal
-    calls: int
-    slot: int
-    x: str
+class Part:
+    """One piece of a bar; `tone` names its colour."""
+
+    tone: str
     y: str
     height: str
 
 
 @dataclass(frozen=True)
-class Chart:
+class Bar:
+    """`said` is what one reads when hovering over it, a line for each series that has a part in it."""
+
+    said: str
+    slot: int
+    x: str
+    parts: list[Part]
+
+
+@dataclass(frozen=True)
+class Drawing:
     """Bars in a box of `width` by `HEIGHT`; `top` is the amount at its upper edge, `marks` name some of the slots."""
 
     bars: list[Bar]
+    legend: list[tuple[str, str]]
     width: int
     top: Decimal
     middle: Decimal
     marks: list[str]
-    monthly: bool
     slot: int = SLOT
     bar: int = BAR
     height: int = HEIGHT
 
 
-def draw(days: Sequence[Day]) -> Chart:
-    """The chart of these days, in months where they are many."""
-    monthly = len(days) > MOST_BARS
-    steps = _months(days) if monthly else [(_short(day.date), day.amount, day.calls) for day in days]
-    top = _round_up(max((amount for _, amount, _ in steps), default=Decimal(0)))
-    bars = [_bar(index, step, top) for index, step in enumerate(steps)]
-    labels = [label for label, _, _ in steps]
-    return Chart(bars, max(1, len(bars)) * SLOT, top, top / 2, _marks(labels), monthly)
+def draw(chart: Chart) -> Drawing:
+    tones = [OTHERS if value is None else str(number) for number, (value, _) in enumerate(chart.series)]
+    names = [name for _, name in chart.series]
+    # What corrections take back has no height; it is in the figures.
+    top = _round_up(max((_height(step) for step in chart.steps), default=Decimal(0)))
+    labels = [name_step(step.period, chart.monthly) for step in chart.steps]
+    bars = [_bar(index, labels[index], step, top, tones, names) for index, step in enumerate(chart.steps)]
+    legend = list(zip(tones, names, strict=True))
+    return Drawing(bars, legend, max(1, len(bars)) * SLOT, top, top / 2, _marks(labels))
 
 
-def _bar(index: int, step: tuple[str, Decimal, int], top: Decimal) -> Bar:
-    label, amount, calls = step
-    height = float(amount / top * HEIGHT) if top else 0.0
+def name_step(period: Period, monthly: bool) -> str:
+    return f"{period.first:%b %Y}" if monthly else _short(period.first)
+
+
+def _height(step: Step) -> Decimal:
+    return sum((max(amount, Decimal(0)) for amount in step.parts), Decimal(0))
+
+
+def _bar(index: int, label: str, step: Step, top: Decimal, tones: Sequence[str], names: Sequence[str]) -> Bar:
+    heights = [float(max(amount, Decimal(0)) / top * HEIGHT) if top else 0.0 for amount in step.parts]
     # A little money is still to be seen.
-    height = max(height, 1.0) if amount else 0.0
+    scale = 1 / sum(heights) if 0 < sum(heights) < 1 else 1.0
+    ends = list(accumulate(height * scale for height in heights))
+    parts = [
+        Part(tone, f"{HEIGHT - end:.2f}", f"{height * scale:.2f}")
+        for tone, end, height in zip(tones, ends, heights, strict=True)
+        if height
+    ]
+    said = [f"{label}: {usd(step.sums.amount)}, {counted(step.sums.records, 'exchange')}"]
+    said += [f"{name}: {usd(amount)}" for name, amount in zip(names, step.parts, strict=True) if amount]
     left = index * SLOT
-    return Bar(label, amount, calls, left, f"{left + (SLOT - BAR) / 2:g}", f"{HEIGHT - height:.2f}", f"{height:.2f}")
-
-
-def _months(days: Sequence[Day]) -> list[tuple[str, Decimal, int]]:
-    sums: dict[str, tuple[Decimal, int]] = {}
-    for day in days:
-        month = f"{day.date:%b %Y}"
-        amount, calls = sums.get(month, (Decimal(0), 0))
-        sums[month] = (amount + day.amount, calls + day.calls)
-    return [(month, amount, calls) for month, (amount, calls) in sums.items()]
+    return Bar("\n".join(said), left, f"{left + (SLOT - BAR) / 2:g}", parts)
 
 
 def _marks(labels: list[str]) -> list[str]:

@@ -11,11 +11,13 @@ PLACES = 10
 
 
 def usd(amount: Decimal | None) -> str:
-    """An amount as `$1,234.50` or `$0.0012`, never in powers of ten; `unknown` for None."""
+    """An amount as `$1,234.50` or `$0.0012`, never in powers of ten, `−$2.00` below zero; `unknown` for None."""
     if amount is None:
         return "unknown"
     if amount == 0:
         return "$0"
+    if amount < 0:
+        return f"−{usd(-amount)}"
     places = 2 if amount >= 1 else min(PLACES, max(2, DIGITS - 1 - amount.adjusted()))
     return f"${amount.quantize(Decimal(1).scaleb(-places)):,f}"
 
@@ -45,3 +47,10 @@ def percent(share: float) -> str:
     if 0 < share < 0.01:
         return "< 1 %"
     return f"{share * 100:.0f} %"
+
+
+def change(share: float) -> str:
+    """`12 % more than before`, `3 % less than before`, `the same as before`."""
+    if share == 0:
+        return "the same as before"
+    return f"{percent(abs(share))} {'more' if share > 0 else 'less'} than before"

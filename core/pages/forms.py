@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django import forms
+from django.contrib.auth.models import Group
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from core.models import Call, ClaudeModel, Prompt, PromptVersion
+from core.models import Call, ClaudeModel, Key, Prompt, PromptVersion
 from core.prompts.rendering import specs
 from core.prompts.variables import VariableSpec
 
@@ -151,8 +152,17 @@ class HistoryForm(forms.Form):
     )
     model = forms.CharField(label="Model", required=False, max_length=120)
     person = forms.CharField(label="Person", required=False, max_length=150)
+    # The spend page leads here with these; they are shown where they are used.
+    lane = forms.ChoiceField(label="Lane", required=False, choices=[("", "All lanes"), *Call.Lane.choices])
+    cost_centre = forms.CharField(label="Cost centre", required=False, max_length=40)
+    team: forms.ModelChoiceField[Group] = forms.ModelChoiceField(
+        label="Group", required=False, queryset=Group.objects.order_by("name"), empty_label="All groups"
+    )
+    key: forms.ModelChoiceField[Key] = forms.ModelChoiceField(
+        label="Key", required=False, queryset=Key.objects.all(), empty_label="All keys"
+    )
 
-    def __init__(self, data: Any, *, prompts: QuerySet[Prompt], everybody: bool) -> None:
+    def __init__(self, data: Any, *, prompts: QuerySet[Prompt], everybody: bool, user: int | None = None) -> None:
         super().__init__(data)
         self.fields["status"] = forms.ChoiceField(
             label="State", required=False, choices=[("", "All states"), *Call.Status.choices]
@@ -164,7 +174,9 @@ class HistoryForm(forms.Form):
         self.fields["from"] = _day("From")
         self.fields["to"] = _day("To")
         if not everybody:
-            del self.fields["person"]
+            for name in ("person", "team", "cost_centre"):
+                del self.fields[name]
+            self.fields["key"].queryset = Key.objects.filter(user=user)  # type: ignore[attr-defined]
 
 
 def _with_current(choices: list[tuple[str, str]], data: Any) -> list[tuple[str, str]]:

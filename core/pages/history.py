@@ -7,14 +7,14 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Left
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from core.models import Call, Prompt
+from core.models import Call, CostRecord, Prompt
 from core.models.calls import CallQuerySet
 from core.pages.access import by_person, may_read_all, visible_calls
 from core.pages.forms import HistoryForm
@@ -38,7 +38,7 @@ class Page:
 def calls(request: HttpRequest) -> HttpResponse:
     """The history, newest first, with search and filters."""
     everybody = may_read_all(request)
-    form = HistoryForm(request.GET, prompts=_prompts(request, everybody), everybody=everybody)
+    form = HistoryForm(request.GET, prompts=_prompts(request, everybody), everybody=everybody, user=request.user.pk)
     # What is not usable is told beside its field; the rest filters all the same.
     form.is_valid()
     found = _filtered(visible_calls(request), form.cleaned_data)
@@ -57,9 +57,13 @@ def _prompts(request: HttpRequest, everybody: bool) -> Any:
 
 
 def _filtered(found: CallQuerySet, wanted: dict[str, Any]) -> CallQuerySet:
-    for name in ("status", "prompt", "model"):
+    for name in ("status", "prompt", "model", "key", "lane"):
         if wanted.get(name):
             found = found.filter(**{name: wanted[name]})
+    for name in ("team", "cost_centre"):
+        # A call is charged to whom its cost records name.
+        if wanted.get(name):
+            found = found.filter(Exists(CostRecord.objects.filter(call=OuterRef("pk"), **{name: wanted[name]})))
     if wanted.get("from"):
         found = found.filter(created_at__gte=_midnight(wanted["from"]))
     if wanted.get("to"):

@@ -5,13 +5,15 @@ from django.urls import URLPattern, path
 from django.views.generic import RedirectView
 
 from core.pages.account import Login, PasswordChange
+from core.pages.budgets import budget, budget_ask, budgets
 from core.pages.call_events import call_events
 from core.pages.calls import call, call_again, call_cancel, call_download
 from core.pages.catalogue import catalogue
 from core.pages.health import healthz, readyz
 from core.pages.history import calls
 from core.pages.prompt_form import prompt_estimate, prompt_form
-from core.pages.spend import spend, spend_csv
+from core.pages.spend import spend, spend_file
+from core.pages.usage import usage, usage_file
 
 urlpatterns: list[URLPattern] = [
     path("", catalogue, name="catalogue"),
@@ -24,7 +26,14 @@ urlpatterns: list[URLPattern] = [
     path("calls/<uuid:call_id>/again/", call_again, name="call_again"),
     path("calls/<uuid:call_id>/cancel/", call_cancel, name="call_cancel"),
     path("spend/", spend, name="spend"),
-    path("spend/export.csv", spend_csv, name="spend_csv"),
+    path("spend/export.csv", spend_file, {"kind": "csv"}, name="spend_csv"),
+    path("spend/export.xlsx", spend_file, {"kind": "xlsx"}, name="spend_xlsx"),
+    path("usage/", usage, name="usage"),
+    path("usage/export.csv", usage_file, {"kind": "csv"}, name="usage_csv"),
+    path("usage/export.xlsx", usage_file, {"kind": "xlsx"}, name="usage_xlsx"),
+    path("budgets/", budgets, name="budgets"),
+    path("budgets/<int:pk>/", budget, name="budget"),
+    path("budgets/<int:pk>/ask/", budget_ask, name="budget_ask"),
     path("login/", Login.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("password/", PasswordChange.as_view(), name="password_change"),

@@ -1,152 +1,222 @@
-"""What was spent in a period: in all, per day, per prompt, model and person?"""
+"""What was spent in a period: in all, per day, and by whom and what?"""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
-from django.db.models import Count, F, Q, Sum
-from django.db.models.functions import TruncDate
-from django.utils import timezone
+from django.db.models import F, Sum
+from django.db.models.functions import TruncMonth
 
 from core.models import CostRecord
-from core.models.ledger import CostRecordQuerySet
+from core.reports import sums as reading
+from core.reports.forecast import forecast
+from core.reports.labels import name_values
+from core.reports.periods import ONE_DAY, Period, add_months
+from core.reports.sums import DIMENSIONS, Only, Sums, one_moment
+
+# More days than these are shown as months, for bars thinner than a hair say nothing.
+MOST_DAYS = 92
+# As many values have a colour of their own in the chart; the others share one.
+MOST_SERIES = 7
+MOST_LINES = 10
+# So many values a download holds, which is all of them.
+ALL = 1_000_000
+# A person's own report: one's own name, team and cost centre say nothing.
+OWN_DIMENSIONS = ("prompt", "model", "key", "lane")
 
 
 @dataclass(frozen=True)
-class Period:
-    """Whole days in the installation's time zone, both ends included."""
+class Line:
+    """One value of a dimension; `share` is a part of one. `value` is empty where the records name none."""
 
-    first: dt.date
-    last: dt.date
-
-    @classmethod
-    def days_until(cls, last: dt.date, days: int) -> Period:
-        return cls(last - dt.timedelta(days=days - 1), last)
-
-    def days(self) -> list[dt.date]:
-        return [self.first + dt.timedelta(days=number) for number in range((self.last - self.first).days + 1)]
-
-    def records(self) -> CostRecordQuerySet:
-        """The ledger's records of this period."""
-        return CostRecord.objects.filter(
-            at__gte=_midnight(self.first), at__lt=_midnight(self.last + dt.timedelta(days=1))
-        )
-
-
-@dataclass(frozen=True)
-class Total:
-    """A sum in USD over the known amounts, and how many records it covers and misses."""
-
-    amount: Decimal
-    calls: int
-    unknown: int
-    input_tokens: int
-    output_tokens: int
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a breakdown; `key` leads to its calls, `share` is a part of one."""
-
-    key: str
+    value: str
     label: str
-    amount: Decimal
-    calls: int
-    unknown: int
+    sums: Sums
     share: float
 
 
 @dataclass(frozen=True)
-class Day:
-    date: dt.date
-    amount: Decimal
-    calls: int
+class Table:
+    """The dearest values of a dimension; `others` sums up the rest, where there are more."""
+
+    dimension: str
+    lines: list[Line]
+    others: Line | None
+    number_of_others: int = 0
 
 
-_UNKNOWN = Q(amount__isnull=True, correction=None)
-_MEASURES: dict[str, Any] = {
-    "spent": Sum("amount"),
-    "calls": Count("call", distinct=True),
-    "unknown": Count("pk", filter=_UNKNOWN),
-}
-# Which columns name a group: its key, its label, and what it is called where there is none.
-BREAKDOWNS: dict[str, tuple[str, str, str]] = {
-    "prompt": ("prompt_id", "prompt__name", "No prompt"),
-    "model": ("model", "model", "Unknown model"),
-    "user": ("user_id", "user__username", "Not signed in"),
-}
+@dataclass(frozen=True)
+class Step:
+    """A day, or the part of a month that lies in the period, with one sum for each series."""
+
+    period: Period
+    sums: Sums
+    parts: list[Decimal]
 
 
-def total(period: Period) -> Total:
-    values = period.records().aggregate(
-        **_MEASURES,
-        inputs=Sum(
-            F("input_tokens") + F("cache_write_5m_tokens") + F("cache_write_1h_tokens") + F("cache_read_tokens")
-        ),
-        outputs=Sum("output_tokens"),
-    )
-    return Total(
-        amount=values["spent"] or Decimal(0),
-        calls=values["calls"],
-        unknown=values["unknown"],
-        input_tokens=values["inputs"] or 0,
-        output_tokens=values["outputs"] or 0,
-    )
+@dataclass(frozen=True)
+class Chart:
+    """`series` are lines without shares, the dearest first; the last may be all others, whose `value` is None."""
+
+    dimension: str
+    monthly: bool
+    series: list[tuple[str | None, str]]
+    steps: list[Step]
 
 
-def per_day(period: Period) -> list[Day]:
-    """One entry for each day of the period, the empty ones too."""
-    rows = period.records().annotate(day=TruncDate("at")).order_by().values("day").annotate(**_MEASURES)
-    found: dict[dt.date, dict[str, Any]] = {row["day"]: dict(row) for row in rows}
-    nothing: dict[str, Any] = {"spent": None, "calls": 0}
-    days = [(day, found.get(day, nothing)) for day in period.days()]
-    return [Day(day, row["spent"] or Decimal(0), row["calls"]) for day, row in days]
+@dataclass(frozen=True)
+class Report:
+    """All figures of one page, of one moment."""
+
+    period: Period
+    total: Sums
+    # What it is compared with: a period of the same length, or as many months.
+    before: Period
+    before_total: Sums
+    forecast: Decimal | None
+    corrections: Decimal
+    chart: Chart
+    tables: list[Table]
+
+    @property
+    def change(self) -> float | None:
+        """By which part of the amount before it grew; None where nothing was spent before."""
+        earlier = self.before_total.amount
+        return float((self.total.amount - earlier) / earlier) if earlier > 0 else None
 
 
-def breakdown(period: Period, by: str) -> list[Row]:
-    """What each prompt, model or person spent, the dearest first."""
-    key, label, nothing = BREAKDOWNS[by]
-    groups = period.records().order_by().values(group_key=F(key), group_label=F(label)).annotate(**_MEASURES)
-    rows: list[dict[str, Any]] = [dict(group) for group in groups]
-    whole = sum((row["spent"] or Decimal(0) for row in rows), Decimal(0))
-    result = [
-        Row(
-            key="" if row["group_key"] is None else str(row["group_key"]),
-            label=row["group_label"] or nothing,
-            amount=row["spent"] or Decimal(0),
-            calls=row["calls"],
-            unknown=row["unknown"],
-            share=float((row["spent"] or Decimal(0)) / whole) if whole else 0.0,
+def report(period: Period, by: str, today: dt.date, user_id: int | None = None) -> Report:
+    """The page's figures; of one person's spend alone where `user_id` is given."""
+    only = _only(user_id)
+    before = compared_with(period, today)
+    with one_moment():
+        total = reading.total(period, only)
+        return Report(
+            period=period,
+            total=total,
+            before=before,
+            before_total=reading.total(before, only),
+            forecast=forecast(period, today, total.amount, only),
+            corrections=corrections_of_earlier_months(period, user_id),
+            chart=chart(period, by, user_id),
+            tables=[table(period, dimension, total, user_id) for dimension in dimensions(user_id)],
         )
-        for row in rows
-    ]
-    return sorted(result, key=lambda row: (-row.amount, row.label))
 
 
-CSV_COLUMNS = [
-    "when", "call", "prompt", "person", "model", "input tokens", "output tokens", "cache write 5 min tokens",
-    "cache write 1 h tokens", "cache read tokens", "web searches", "amount USD", "why unknown", "request id",
-]  # fmt: skip
+def dimensions(user_id: int | None = None) -> tuple[str, ...]:
+    return DIMENSIONS if user_id is None else OWN_DIMENSIONS
 
 
-def csv_rows(period: Period) -> Iterator[list[Any]]:
-    """The records of the period, oldest first, one at a time."""
-    fields = [
-        "at", "call_id", "prompt__name", "user__username", "model", "input_tokens", "output_tokens",
-        "cache_write_5m_tokens", "cache_write_1h_tokens", "cache_read_tokens", "web_searches", "amount",
-        "unknown_reason", "request_id",
-    ]  # fmt: skip
-    for record in period.records().order_by("at", "id").values_list(*fields).iterator(chunk_size=2000):
-        when, *rest = record
-        yield [
-            timezone.localtime(when).isoformat(timespec="seconds"),
-            *("" if value is None else value for value in rest),
-        ]
+def compared_with(period: Period, today: dt.date) -> Period:
+    """The period before; of one that is not over, as many of its first days as have begun."""
+    if period.first <= today < period.last:
+        return period.before().first_days((today - period.first).days + 1)
+    return period.before()
 
 
-def _midnight(day: dt.date) -> dt.datetime:
-    return timezone.make_aware(dt.datetime.combine(day, dt.time.min))
+def total(period: Period, user_id: int | None = None) -> Sums:
+    return reading.total(period, _only(user_id))
+
+
+def table(period: Period, by: str, whole: Sums, user_id: int | None = None, most: int = MOST_LINES) -> Table:
+    """The dearest values, and what is left of `whole` for all others."""
+    found, number = _values(period, by, most, user_id)
+    names = name_values(by, found)
+    lines = [Line(value, names[value], sums, _share(sums, whole)) for value, sums in found.items()]
+    rest = whole - sum((line.sums for line in lines), Sums())
+    more = number - len(lines)
+    return Table(by, lines, Line("", "All others", rest, _share(rest, whole)) if more > 0 else None, more)
+
+
+def chart(period: Period, by: str, user_id: int | None = None) -> Chart:
+    """The sums per day, or per month where there are many days, with the dearest values apart."""
+    monthly = period.length > MOST_DAYS
+    top, number = _values(period, by, MOST_SERIES, user_id)
+    names = name_values(by, top)
+    series: list[tuple[str | None, str]] = [(value, names[value]) for value in top]
+    if number > len(top):
+        series.append((None, "All others"))
+    totals = _steps(period, monthly, user_id)
+    parts = _parts(period, by, list(top), monthly, user_id)
+    steps = [_step(part, list(top), number > len(top), monthly, totals, parts) for part in _cut(period, monthly)]
+    return Chart(by, monthly, series, steps)
+
+
+def every_step(period: Period, by: str, user_id: int | None = None) -> Iterator[tuple[Period, str, str, Sums]]:
+    """All values of each day or month with their names, in order; none is summed up with others."""
+    monthly = period.length > MOST_DAYS
+    if user_id is None:
+        found = reading.per_step(by, period, monthly=monthly)
+    else:
+        found = reading.own_steps(by, period, user_id, monthly=monthly)
+    names = name_values(by, {value for _, value in found})
+    parts = {part.first.replace(day=1) if monthly else part.first: part for part in _cut(period, monthly)}
+    for (day, value), sums in sorted(found.items(), key=lambda item: item[0]):
+        yield parts[day], names[value], value, sums
+
+
+def corrections_of_earlier_months(period: Period, user_id: int | None = None) -> Decimal:
+    """How much of the period's sum puts right what was booked in a month before its own."""
+    found = CostRecord.objects.filter(corrects__isnull=False, booked_on__range=(period.first, period.last))
+    if user_id is not None:
+        found = found.filter(user_id=user_id)
+    earlier = found.annotate(month=TruncMonth("booked_on")).filter(corrects__booked_on__lt=F("month"))
+    return earlier.order_by().aggregate(spent=Sum("amount"))["spent"] or Decimal(0)
+
+
+def _only(user_id: int | None) -> Only:
+    return reading.EVERYTHING if user_id is None else Only("user", str(user_id))
+
+
+def _values(period: Period, by: str, most: int, user_id: int | None) -> tuple[dict[str, Sums], int]:
+    if user_id is None:
+        return reading.per_value(by, period, most)
+    return reading.own_values(by, period, user_id, most)
+
+
+def _steps(period: Period, monthly: bool, user_id: int | None) -> dict[dt.date, Sums]:
+    only = _only(user_id)
+    values = None if user_id is None else [only.value]
+    found = reading.per_step(only.dimension, period, monthly=monthly, values=values)
+    return {day: sums for (day, _), sums in found.items()}
+
+
+def _parts(
+    period: Period, by: str, values: Sequence[str], monthly: bool, user_id: int | None
+) -> dict[tuple[dt.date, str], Sums]:
+    if not values:
+        return {}
+    if user_id is None:
+        return reading.per_step(by, period, monthly=monthly, values=values)
+    return reading.own_steps(by, period, user_id, monthly=monthly, values=values)
+
+
+def _step(
+    part: Period,
+    values: Sequence[str],
+    more: bool,
+    monthly: bool,
+    totals: dict[dt.date, Sums],
+    parts: dict[tuple[dt.date, str], Sums],
+) -> Step:
+    # A month is known by its first day, wherever in it the period begins.
+    day = part.first.replace(day=1) if monthly else part.first
+    whole = totals.get(day, Sums())
+    amounts = [parts.get((day, value), Sums()).amount for value in values]
+    rest = [whole.amount - sum(amounts, Decimal(0))] if more else []
+    return Step(part, whole, amounts + rest)
+
+
+def _cut(period: Period, monthly: bool) -> Iterable[Period]:
+    """The period's days, or its months, the first and the last of them as far as they lie in it."""
+    if not monthly:
+        return [Period(day, day) for day in period.days()]
+    months = [(first, add_months(first, 1) - ONE_DAY) for first in period.months()]
+    return [Period(max(first, period.first), min(last, period.last)) for first, last in months]
+
+
+def _share(sums: Sums, whole: Sums) -> float:
+    return float(sums.amount / whole.amount) if whole.amount > 0 else 0.0

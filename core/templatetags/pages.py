@@ -12,6 +12,7 @@ register.filter("usd", formats.usd)
 register.filter("exact_usd", formats.exact_usd)
 register.filter("duration", formats.duration)
 register.filter("percent", formats.percent)
+register.filter("change", formats.change)
 
 
 @register.filter

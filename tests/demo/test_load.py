@@ -23,7 +23,9 @@ from core.demo.people import PASSWORD, PEOPLE
 from core.demo.remove import remove_demo
 from core.models import Call, ClaudeModel, CostRecord, Price, Prompt, PromptVersion, SystemPrompt, User
 from core.models.roles import ROLES
-from core.reports.spend import Period, breakdown, per_day, total
+from core.reports.periods import Period
+from core.reports.rollups import wrong_rollups
+from core.reports.spend import chart, table, total
 from tests.demo.conftest import NOW
 
 
@@ -173,11 +175,12 @@ def test_reports_add_up_to_the_records(demo: dict[str, int]) -> None:
     spent = total(period)
     assert spent.amount == sum(amounts, Decimal(0)) > 0
     assert spent.unknown == 2
-    assert sum((day.amount for day in per_day(period)), Decimal(0)) == spent.amount
+    assert wrong_rollups() == []
     for by in ("prompt", "model", "user"):
-        rows = breakdown(period, by)
-        assert len(rows) >= 3
-        assert sum((row.amount for row in rows), Decimal(0)) == spent.amount
+        assert sum((step.sums.amount for step in chart(period, by).steps), Decimal(0)) == spent.amount
+        lines = table(period, by, spent).lines
+        assert len(lines) >= 3
+        assert sum((line.sums.amount for line in lines), Decimal(0)) == spent.amount
 
 
 def test_the_past_is_the_same_each_time(demo: dict[str, int]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from core.models import Call, CostRecord, Prompt, User
+from core.models import Call, CostRecord, PendingRollup, Prompt, User
 
 ANSWERED: dict[str, Any] = {
     "status": Call.Status.SUCCEEDED,
@@ -46,18 +46,22 @@ def billed(answered: Callable[..., Call]) -> Callable[..., CostRecord]:
         tokens = {"input_tokens": 100, "output_tokens": 20, "cache_read_tokens": 0}
         caches = {"cache_write_5m_tokens": 0, "cache_write_1h_tokens": 0, "web_searches": 0}
         known: dict[str, Any] = {**tokens, **caches} if amount is not None else {}
-        return CostRecord.objects.create(
+        record = CostRecord.objects.create(
             **{
                 "at": when,
+                "booked_on": timezone.localdate(when),
                 "call": call,
                 "user": user,
                 "prompt": call.prompt,
                 "model": call.model,
+                "lane": call.lane,
                 "amount": None if amount is None else Decimal(amount),
                 "unknown_reason": "" if amount is not None else "the price book has no price for this model",
                 **known,
                 **values,
             }
         )
+        PendingRollup.objects.create(record=record)
+        return record
 
     return make

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from decimal import Decimal
 from html import unescape
 
 import pytest
 
 from core.pages import answers, formats
-from core.pages.charts import draw
-from core.reports.spend import Day
 
 
 @pytest.mark.parametrize(
@@ -109,16 +106,3 @@ def test_durations_are_written_for_people(seconds: float | None, words: str) -> 
 
 def test_little_is_not_nothing() -> None:
     assert [formats.percent(share) for share in (0.0, 0.004, 0.5, 1.0)] == ["0 %", "< 1 %", "50 %", "100 %"]
-
-
-def test_bars_are_as_high_as_their_amounts() -> None:
-    first = dt.date(2026, 1, 1)
-    chart = draw([Day(first + dt.timedelta(days=number), Decimal(number), number) for number in range(4)])
-    assert [bar.height for bar in chart.bars] == ["0.00", "33.33", "66.67", "100.00"]
-    assert (chart.top, chart.middle) == (Decimal(3), Decimal("1.5"))
-    assert chart.marks == ["1 Jan", "3 Jan", "4 Jan"]
-
-
-def test_a_chart_of_nothing_has_no_height() -> None:
-    chart = draw([Day(dt.date(2026, 1, 1), Decimal(0), 0)])
-    assert (chart.top, chart.bars[0].height) == (Decimal(0), "0.00")

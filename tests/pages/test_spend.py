@@ -5,18 +5,25 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+import os
 import re
+import tempfile
+import zipfile
 from collections.abc import Callable
 from decimal import Decimal
+from html import unescape as html_unescape
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.contrib.auth.models import Group
 from django.test import AsyncClient, Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from core.models import CostRecord, Prompt, User
+from core.models import Call, CostRecord, Key, Prompt, User
+from core.reports.periods import PRESETS
+from core.reports.rollups import roll_up_all
 
 URL, CSV = "/spend/", "/spend/export.csv"
 MakeRecord = Callable[..., CostRecord]
@@ -69,7 +76,7 @@ def test_the_sum_is_exact_and_the_csv_adds_up_to_it(
     assert len(rows) == 12
     assert sum(Decimal(row["amount USD"] or 0) for row in rows) == expected
     html = client.get(URL).content.decode()
-    assert "for 12 calls" in html
+    assert "for 12 exchanges" in html
     assert "The cost of 1 exchange is unknown" in html
 
 
@@ -101,7 +108,7 @@ def test_a_period_counts_whole_days_of_the_installations_time_zone(
     assert len(rows_of(client, **{"from": "2026-01-10", "to": "2026-01-10"})) == 2
 
 
-@pytest.mark.parametrize("preset", ["today", "7-days", "30-days", "this-month", "last-month", "nonsense", ""])
+@pytest.mark.parametrize("preset", [*PRESETS, "nonsense", ""])
 def test_each_preset_shows_and_exports_the_same(
     client: Client, member: User, finance: User, billed: MakeRecord, preset: str
 ) -> None:
@@ -152,8 +159,8 @@ def test_the_chart_has_a_bar_for_each_day_and_its_figures_as_a_table(
     client.force_login(finance)
     html = client.get(URL, {"from": "2026-01-01", "to": "2026-01-31"}).content.decode()
     assert html.count('class="bar"') == 31
-    assert "<title>10 Jan: $0.50, 1 call</title>" in html
-    assert "Sat, 10 Jan 2026" in html
+    assert "<title>10 Jan: $0.50, 1 exchange\nSummarise a document: $0.50</title>" in html
+    assert '<a href="/calls/?from=2026-01-10&amp;to=2026-01-10">Sat, 10 Jan 2026</a>' in html
     assert 'role="img"' in html
     assert client.get(URL, {"from": "2025-01-01", "to": "2026-12-31"}).content.decode().count('class="bar"') == 24
 
@@ -189,5 +196,183 @@ def test_more_rows_take_no_more_queries(
     for _ in range(12):
         billed(member, "0.1")
     client.force_login(finance)
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(32):
         client.get(URL)
+
+
+# --- What it is broken down by ---
+
+
+@pytest.fixture
+def spread(member: User, billed: MakeRecord) -> dict[str, str]:
+    """A dollar with a value of each dimension, and three without any; the values as the addresses name them."""
+    team = Group.objects.create(name="Bridge")
+    key = Key.objects.create(name="Night run", user=member, prefix="k", digest="d")
+    call = Call.objects.create(
+        user=member, key=key, lane="batch", model="claude-haiku-5-5", status=Call.Status.SUCCEEDED, attempt=1
+    )
+    billed(member, "1", call=call, key=key, team=team, cost_centre="K-7")
+    billed(None, "3")
+    return {"team": str(team.pk), "key": str(key.pk), "lane": "batch", "cost_centre": "K-7"}
+
+
+@pytest.mark.parametrize(
+    ("by", "name", "nothing"),
+    [
+        ("team", "Bridge", "No group"),
+        ("key", "Night run", "No key"),
+        ("lane", "Batch", "Queue"),
+        ("cost_centre", "K-7", "No cost centre"),
+        ("user", "member", "Not signed in"),
+    ],
+)
+def test_the_switch_breaks_the_chart_down(
+    client: Client, finance: User, spread: dict[str, str], by: str, name: str, nothing: str
+) -> None:
+    client.force_login(finance)
+    html = client.get(URL, {"period": "today", "by": by}).content.decode()
+    assert f"{nothing}: $3.00\n{name}: $1.00</title>" in html
+    assert f'by={by}" aria-current="true"' in html
+
+
+@pytest.mark.parametrize("by", ["team", "key", "lane", "cost_centre"])
+def test_a_line_leads_to_its_calls_and_to_no_others(
+    client: Client, finance: User, spread: dict[str, str], by: str
+) -> None:
+    client.force_login(finance)
+    html = client.get(URL, {"period": "today"}).content.decode()
+    today = timezone.localdate()
+    address = f"/calls/?{by}={spread[by]}&from={today}&to={today}"
+    assert address.replace("&", "&amp;") in html
+    shown = client.get(address).content.decode()
+    assert shown.count('class="main"') == 1
+    assert "member" in shown
+
+
+def test_the_dearest_ten_are_named_and_the_others_summed_up(
+    client: Client, member: User, finance: User, billed: MakeRecord
+) -> None:
+    for number in range(13):
+        billed(member, f"{number + 1}", cost_centre=f"K-{number:02}")
+    client.force_login(finance)
+    html = client.get(URL, {"by": "cost_centre"}).content.decode()
+    assert "K-12" in html
+    assert "K-03" in html
+    assert "K-02" not in html
+    assert "All 3 others" in html
+    assert "All others: $21.00</title>" in html
+    assert sum(Decimal(row["amount USD"]) for row in rows_of(client, by="cost_centre", what="sums")) == 91
+
+
+# --- Downloads ---
+
+
+def sheet_of(client: Client, **wanted: str) -> list[dict[str, str]]:
+    """The lines of an Excel file, read from its XML: texts are written in place."""
+    response = client.get("/spend/export.xlsx", wanted)
+    content = b"".join(response.streaming_content)  # type: ignore[attr-defined]
+    with zipfile.ZipFile(io.BytesIO(content)) as book:
+        sheet = book.read("xl/worksheets/sheet1.xml").decode()
+    rows = []
+    for row in re.findall(r"<row .*?</row>", sheet, re.DOTALL):
+        cells = re.findall(r'<c r="([A-Z]+)\d+"[^>]*>(?:<is><t[^>]*>(.*?)</t></is>|<v>(.*?)</v>)</c>', row, re.DOTALL)
+        rows.append({column: text or number for column, text, number in cells})
+        assert "<f>" not in row
+    heading = rows[0]
+    return [{heading[column]: value for column, value in row.items()} for row in rows[1:]]
+
+
+@pytest.mark.parametrize("rolled", [False, True])
+@pytest.mark.parametrize("what", ["records", "sums", "steps"])
+@pytest.mark.parametrize("by", ["prompt", "cost_centre"])
+def test_every_download_adds_up_to_the_page(
+    client: Client, member: User, finance: User, billed: MakeRecord, by: str, what: str, rolled: bool
+) -> None:
+    now = timezone.now()
+    for number in range(9):
+        when = now - dt.timedelta(days=number * 11)
+        billed(member, f"{number}.000000012{number}", when, cost_centre=f"K{number % 4}")
+    billed(None, None)
+    if rolled:
+        roll_up_all()
+    client.force_login(finance)
+    for period in ("30-days", "12-months"):
+        page = sum_on(client, period=period)
+        assert page > 1
+        wanted = {"period": period, "by": by, "what": what}
+        assert sum(Decimal(row["amount USD"] or 0) for row in rows_of(client, **wanted)) == page
+        # Excel keeps binary numbers; its cells show them with ten places.
+        assert sum(Decimal(f"{float(row.get('amount USD') or 0):.10f}") for row in sheet_of(client, **wanted)) == page
+
+
+def test_a_formula_stays_text_in_excel_too(
+    client: Client, member: User, finance: User, prompt: Prompt, billed: MakeRecord
+) -> None:
+    Prompt.objects.update(name='=HYPERLINK("http://evil")')
+    billed(member, "1")
+    client.force_login(finance)
+    assert sheet_of(client)[0]["prompt"].startswith("=HYPERLINK")
+
+
+def test_a_download_that_is_left_leaves_no_file(
+    client: Client, member: User, finance: User, billed: MakeRecord
+) -> None:
+    for _ in range(3):
+        billed(member, "1")
+    client.force_login(finance)
+    before = set(os.listdir(tempfile.gettempdir()))
+    response: Any = client.get("/spend/export.xlsx")
+    next(iter(response.streaming_content))
+    response.close()
+    assert {name for name in set(os.listdir(tempfile.gettempdir())) - before if name.endswith(("xlsx", "xml"))} == set()
+
+
+# --- What else the page says ---
+
+
+def test_it_tells_what_caching_and_batches_saved(
+    client: Client, member: User, finance: User, billed: MakeRecord
+) -> None:
+    billed(member, "1", saved_by_cache=Decimal("0.25"), saved_by_batch=Decimal("0.5"))
+    billed(member, "1", saved_by_cache=Decimal("-0.05"))
+    client.force_login(finance)
+    html = client.get(URL).content.decode()
+    assert "<dt>Saved by caching</dt><dd>$0.20</dd>" in html
+    assert "<dt>Saved by batches</dt><dd>$0.50</dd>" in html
+
+
+def test_unknown_costs_lead_to_their_records(client: Client, member: User, finance: User, billed: MakeRecord) -> None:
+    billed(member, None)
+    billed(member, None, timezone.now() - dt.timedelta(days=200))
+    billed(member, "1")
+    client.force_login(finance)
+    html = client.get(URL, {"period": "today"}).content.decode()
+    address = html_unescape(re.search(r'href="(/admin/core/costrecord/[^"]+)"', html)[1])  # type: ignore[index]
+    shown = client.get(address).content.decode()
+    assert client.get(address).status_code == 200
+    assert shown.count("field-when") == 1
+
+
+def test_corrections_of_earlier_months_are_marked(
+    client: Client, member: User, finance: User, billed: MakeRecord
+) -> None:
+    then = dt.datetime(2026, 3, 20, 12, tzinfo=dt.UTC)
+    first = billed(member, "5", then)
+    same = billed(member, "5", then)
+    later = dt.datetime(2026, 4, 2, 12, tzinfo=dt.UTC)
+    billed(member, "-2", later, call=first.call, corrects=first, source="repriced")
+    billed(member, "-1", then, call=same.call, corrects=same, source="repriced")
+    client.force_login(finance)
+    april = client.get(URL, {"from": "2026-04-01", "to": "2026-04-30"}).content.decode()
+    assert "<dt>Of which corrections of earlier months</dt><dd>−$2.00</dd>" in april
+    march = client.get(URL, {"from": "2026-03-01", "to": "2026-03-31"}).content.decode()
+    assert "corrections of earlier months" not in march
+
+
+def test_it_compares_with_the_period_before(client: Client, member: User, finance: User, billed: MakeRecord) -> None:
+    billed(member, "10", dt.datetime(2026, 2, 1, 12, tzinfo=dt.UTC))
+    billed(member, "12.5", dt.datetime(2026, 3, 31, 12, tzinfo=dt.UTC))
+    client.force_login(finance)
+    html = client.get(URL, {"from": "2026-03-01", "to": "2026-03-31"}).content.decode()
+    assert "Before: 1 Feb 2026 to 28 Feb 2026" in html
+    assert "25 % more than before" in html

@@ -1,0 +1,171 @@
+"""What do the rollups and the records that are still pending come to, at one moment?
+
+Each answer is one statement: whole months and single days from the rollups, and the pending records from the ledger.
+A database shows one statement one moment, so a record is counted once while it moves from pending into the sums.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection
+
+from core.models.fields import PLACES
+from core.reports.periods import Period
+from core.reports.rollups import COLUMNS, MEASURED, MEASURES, RECORDS, SUMMED, month_of, value_of
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Amounts in USD over the known costs; how many records that is, and how many of unknown cost are not in it."""
+
+    amount: Decimal = Decimal(0)
+    records: int = 0
+    unknown: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    saved_by_cache: Decimal = Decimal(0)
+    saved_by_batch: Decimal = Decimal(0)
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(*(getattr(self, name) + getattr(other, name) for name in _NAMES))
+
+    def __sub__(self, other: Sums) -> Sums:
+        return Sums(*(getattr(self, name) - getattr(other, name) for name in _NAMES))
+
+
+@dataclass(frozen=True)
+class Only:
+    """Narrows a report to one value of one dimension: a person's own, say."""
+
+    dimension: str
+    value: str
+
+
+_NAMES = tuple(item.name for item in fields(Sums))
+_MONEY = {"amount", "saved_by_cache", "saved_by_batch"}
+EVERYTHING = Only("total", "")
+
+
+@contextmanager
+def one_moment() -> Iterator[None]:
+    """All statements inside see the database as it was at the first of them; nothing is written and nobody waits."""
+    if connection.in_atomic_block:
+        yield
+        return
+    begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if connection.vendor == "postgresql" else "BEGIN DEFERRED"
+    with connection.cursor() as cursor:
+        cursor.execute(begin)
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ROLLBACK")
+
+
+def total(period: Period, only: Only = EVERYTHING) -> Sums:
+    rows, parameters = _source(only.dimension, period, None if only == EVERYTHING else [only.value])
+    return next(iter(_ask(f"SELECT {SUMMED} FROM ({rows}) AS found", parameters, 0)))[1]  # noqa: S608 - our names
+
+
+def per_value(dimension: str, period: Period, most: int) -> tuple[dict[str, Sums], int]:
+    """The dearest values of a dimension, the dearest first; and how many values there are in all."""
+    rows, parameters = _source(dimension, period)
+    statement = (
+        f"SELECT value, count(*) OVER () AS number, {SUMMED} FROM ({rows}) AS found GROUP BY value"  # noqa: S608
+        " ORDER BY sum(amount) DESC, sum(unknown) DESC, value LIMIT %s"
+    )
+    found = list(_ask(statement, [*parameters, most], 2))
+    return {keys[0]: sums for keys, sums in found}, int(found[0][0][1]) if found else 0
+
+
+def per_step(
+    dimension: str, period: Period, *, monthly: bool, values: Sequence[str] | None = None
+) -> dict[tuple[dt.date, str], Sums]:
+    """The sums of each day, or of the period's part of each month, and value; `values` leaves out the others."""
+    rows, parameters = _source(dimension, period, values, daily=not monthly)
+    step = month_of("starts_on") if monthly else "starts_on"
+    statement = f"SELECT {step} AS step, value, {SUMMED} FROM ({rows}) AS found GROUP BY 1, 2"  # noqa: S608 - our names
+    return {(_day(step), str(value)): sums for (step, value), sums in _ask(statement, parameters, 2)}
+
+
+def own_values(dimension: str, period: Period, user_id: int, most: int) -> tuple[dict[str, Sums], int]:
+    """As `per_value`, of one person's records. From the ledger: no sums are kept for each pair of values."""
+    statement = (
+        f"SELECT value, count(*) OVER () AS number, {SUMMED} FROM (SELECT {value_of(dimension)} AS value, {MEASURED}"  # noqa: S608 - our names
+        f" FROM {RECORDS} WHERE r.user_id = %s AND r.booked_on BETWEEN %s AND %s) AS found GROUP BY value"
+        " ORDER BY sum(amount) DESC, sum(unknown) DESC, value LIMIT %s"
+    )
+    found = list(_ask(statement, [user_id, period.first, period.last, most], 2))
+    return {keys[0]: sums for keys, sums in found}, int(found[0][0][1]) if found else 0
+
+
+def own_steps(
+    dimension: str, period: Period, user_id: int, *, monthly: bool, values: Sequence[str] | None = None
+) -> dict[tuple[dt.date, str], Sums]:
+    """As `per_step`, of one person's records, from the ledger."""
+    step = month_of("r.booked_on") if monthly else "r.booked_on"
+    among = f" AND {value_of(dimension)} IN ({_marks(values)})" if values else ""
+    statement = (
+        f"SELECT step, value, {SUMMED} FROM (SELECT {step} AS step, {value_of(dimension)} AS value, {MEASURED}"  # noqa: S608 - our names
+        f" FROM {RECORDS} WHERE r.user_id = %s AND r.booked_on BETWEEN %s AND %s{among}) AS found GROUP BY 1, 2"
+    )
+    found = _ask(statement, [user_id, period.first, period.last, *(values or ())], 2)
+    return {(_day(step), str(value)): sums for (step, value), sums in found}
+
+
+def _source(
+    dimension: str, period: Period, values: Sequence[str] | None = None, *, daily: bool = False
+) -> tuple[str, list[Any]]:
+    """The rows to be summed: `starts_on`, `value` and the measures. With `daily` no month comes as one row."""
+    months = None if daily else period.whole_months()
+    parts = [("day", edge) for edge in ([period] if daily else period.edges())]
+    if months:
+        parts.append(("month", months))
+    among = f" AND value IN ({_marks(values)})" if values else ""
+    arms, parameters = [], []
+    for grain, part in parts:
+        arms.append(
+            f"SELECT starts_on, value, {', '.join(MEASURES)} FROM core_spendrollup WHERE dimension = %s"  # noqa: S608
+            f" AND grain = %s AND starts_on BETWEEN %s AND %s{among}"
+        )
+        parameters += [dimension, grain, part.first, part.last, *(values or ())]
+    pending_among = f" AND {value_of(dimension)} IN ({_marks(values)})" if values else ""
+    arms.append(
+        f"SELECT r.booked_on, {value_of(dimension)}, {', '.join(MEASURES.values())} FROM core_pendingrollup p"  # noqa: S608
+        f" JOIN core_costrecord r ON r.id = p.record_id LEFT JOIN core_costrecord o ON o.id = r.corrects_id"
+        f" WHERE r.booked_on BETWEEN %s AND %s{pending_among}"
+    )
+    parameters += [period.first, period.last, *(values or ())]
+    return " UNION ALL ".join(arms), parameters
+
+
+def _ask(statement: str, parameters: Sequence[Any], keys: int) -> Iterator[tuple[tuple[Any, ...], Sums]]:
+    """The rows of an answer: the columns before the measures, and the measures."""
+    with connection.cursor() as cursor:
+        # Days travel as texts, which both databases read as days.
+        cursor.execute(statement, [str(item) if isinstance(item, dt.date) else item for item in parameters])
+        for row in cursor.fetchall():
+            yield tuple(row[:keys]), Sums(*map(_value, _NAMES, row[keys:]))
+
+
+def _value(name: str, stored: Any) -> Any:
+    number = int(stored or 0)
+    return Decimal(number).scaleb(-PLACES) if name in _MONEY else number
+
+
+def _day(stored: Any) -> dt.date:
+    """PostgreSQL answers a date, SQLite its text."""
+    return stored if isinstance(stored, dt.date) else dt.date.fromisoformat(stored)
+
+
+def _marks(values: Sequence[str]) -> str:
+    return ", ".join("%s" for _ in values)
+
+
+DIMENSIONS = tuple(name for name in COLUMNS if name != "total")
