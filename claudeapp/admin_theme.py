@@ -97,6 +97,9 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _item("Spend", "monitoring", "spend", "core.view_spend"),
                     _item("Cost records", "receipt_long", "admin:core_costrecord_changelist", "core.view_costrecord"),
+                    _item(
+                        "Reconciliation", "compare_arrows", "admin:core_reconciliation_changelist", "core.view_spend"
+                    ),
                 ],
             },
             {

@@ -179,8 +179,12 @@ def newest() -> QuerySet[Reconciliation]:
     return Reconciliation.objects.filter(~Exists(later))
 
 
+def differing_lines() -> QuerySet[ReconciliationLine]:
+    return ReconciliationLine.objects.exclude(verdict=Verdict.MATCHED)
+
+
 def differences(made: Reconciliation) -> list[ReconciliationLine]:
-    return list(made.lines.exclude(verdict=Verdict.MATCHED))
+    return list(differing_lines().filter(reconciliation=made))
 
 
 @dataclass(frozen=True)

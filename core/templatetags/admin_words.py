@@ -56,6 +56,12 @@ def exact_usd(amount: Decimal | None) -> str:
     return "unknown" if amount is None else f"${amount.normalize():,f}"
 
 
+def signed_usd(amount: Decimal) -> str:
+    """A difference, all places of it: `+$0.0012`, `−$3`, `$0`."""
+    sign = "+" if amount > 0 else "−" if amount < 0 else ""
+    return f"{sign}{exact_usd(abs(amount))}"
+
+
 def whole(number: int | None) -> str:
     return "unknown" if number is None else f"{number:,}"
 
@@ -89,5 +95,5 @@ def pretty(value: object) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-for _word in (pretty, usd, exact_usd, whole, seconds, tone, trouble, cost_of):
+for _word in (pretty, usd, exact_usd, signed_usd, whole, seconds, tone, trouble, cost_of):
     register.filter(_word.__name__, _word)

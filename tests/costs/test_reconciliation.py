@@ -92,7 +92,7 @@ class Traffic:
         call = self.call(model)
         call.refresh_from_db()
         batches = client.sdk().messages.batches
-        made = batches.create(requests=[{"custom_id": "row", "params": call.request}])  # type: ignore[typeddict-item]
+        made = batches.create(requests=[{"custom_id": "row", "params": call.request}])
         (line,) = batches.results(made.id)
         assert line.result.type == "succeeded"
         usage = line.result.message.usage.to_dict()
