@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -106,6 +106,12 @@ def database(name: str, default: str) -> dict[str, object]:
     hint = "must be an address such as postgres://user:password@host:5432/name or sqlite:////path/to/file.sqlite3"
     # The address may hold a password, so the refusal does not repeat it.
     return _parsed(name, raw, _database_settings, hint, repeat=False)
+
+
+def mail_server(name: str, default: str) -> dict[str, Any]:
+    """Django's settings for the mail server at the address in `name`."""
+    hint = "must be an address such as smtp+tls://user:password@host:587, or consolemail:// to only log e-mails"
+    return _parsed(name, text(name, default), lambda raw: dict(env.email_url_config(raw)), hint, repeat=False)
 
 
 def default_redis_url() -> str:

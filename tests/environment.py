@@ -49,6 +49,8 @@ os.environ.update(
         "TIME_ZONE": "Europe/Berlin",
         "LOG_LEVEL": "WARNING",
         "SENTRY_DSN": "",
+        "EMAIL_URL": "",
+        "EMAIL_FROM": "",
         # Playwright's synchronous driver runs a loop in the test's thread.
         "DJANGO_ALLOW_ASYNC_UNSAFE": "true",
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import partial
 
@@ -13,6 +14,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from core.models import BudgetNotice, BudgetWindow, User
+
+log = logging.getLogger(__name__)
 
 HUNDRED = Decimal(100)
 
@@ -49,8 +52,20 @@ def _figures(grown: Mapping[int, Decimal]) -> list[tuple[int, Decimal, Decimal, 
 def _tell_once(window_id: int, percent: int) -> None:
     row, fresh = BudgetNotice.objects.get_or_create(window_id=window_id, percent=percent)
     if fresh:
-        # A mail server that is away is logged and harms nobody.
-        transaction.on_commit(partial(_send, row.pk), robust=True)
+        after_commit(partial(_send, row.pk))
+
+
+def after_commit(send: Callable[[], None]) -> None:
+    """Send an e-mail once it is certain that what it tells has happened; one that fails is logged and harms nobody."""
+
+    def sending() -> None:
+        try:
+            send()
+        except OSError:
+            # All that smtplib and sockets raise. Django's own `robust` cannot name a partial function, and fails.
+            log.exception("an e-mail about a budget could not be sent")
+
+    transaction.on_commit(sending, robust=True)
 
 
 def _send(pk: int) -> None:

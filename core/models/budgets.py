@@ -12,7 +12,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from core.models.calls import Call
-from core.models.fields import MoneyField
+from core.models.fields import KnownMoneyField
 from core.models.keys import Key
 from core.models.prompts import Prompt
 
@@ -52,7 +52,7 @@ class Budget(models.Model):
     )
     key = models.ForeignKey(Key, on_delete=models.CASCADE, null=True, blank=True, related_name="budgets")
     prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, null=True, blank=True, related_name="budgets")
-    amount = MoneyField("amount in USD", validators=[MinValueValidator(0)])
+    amount = KnownMoneyField("amount in USD", validators=[MinValueValidator(0)])
     period = models.CharField(max_length=10, choices=Period.choices, default=Period.MONTH)
     starts_on = models.DateField("first day", default=timezone.localdate)
     ends_on = models.DateField("last day", null=True, blank=True, help_text="For «once», and to let a budget end.")
@@ -94,9 +94,9 @@ class BudgetWindow(models.Model):
     first_day = models.DateField()
     # None: without end.
     last_day = models.DateField(null=True, blank=True)
-    limit = MoneyField()
-    spent = MoneyField(default=0)
-    reserved = MoneyField(default=0)
+    limit = KnownMoneyField()
+    spent = KnownMoneyField(default=0)
+    reserved = KnownMoneyField(default=0)
 
     class Meta:
         ordering: ClassVar = ["budget", "-first_day"]
@@ -118,9 +118,9 @@ class Reservation(models.Model):
     call = models.ForeignKey(Call, on_delete=models.CASCADE, related_name="reservations")
     window = models.ForeignKey(BudgetWindow, on_delete=models.CASCADE, related_name="reservations")
     # The worst case of one attempt; never changed.
-    amount = MoneyField()
-    held = MoneyField(default=0)
-    spent = MoneyField(default=0)
+    amount = KnownMoneyField()
+    held = KnownMoneyField(default=0)
+    spent = KnownMoneyField(default=0)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     released_at = models.DateTimeField(null=True, blank=True, editable=False)
 
@@ -164,7 +164,7 @@ class BudgetRequest(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="budget_requests", verbose_name="person"
     )
-    amount = MoneyField("amount in USD", validators=[MinValueValidator(0)])
+    amount = KnownMoneyField("amount in USD", validators=[MinValueValidator(0)])
     reason = models.TextField(max_length=1000)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.OPEN)
     created_at = models.DateTimeField("asked", default=timezone.now, editable=False)

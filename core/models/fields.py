@@ -59,3 +59,12 @@ class MoneyField(_MoneyBase):
         return models.Field.formfield(
             self, **{"form_class": forms.DecimalField, "decimal_places": PLACES, "max_digits": 19, **kwargs}
         )
+
+
+if TYPE_CHECKING:
+
+    class KnownMoneyField(models.BigIntegerField[Decimal | int | str, Decimal]):
+        """A `MoneyField` that is never NULL, for the type checker."""
+
+else:
+    KnownMoneyField = MoneyField

@@ -15,10 +15,12 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from core.costs import budgets
 from core.intake import accept
 from core.live.channel import text_so_far
 from core.models import Call, ClaudeModel, CostRecord
 from core.pages import access, answers, words
+from core.pages.budgets import refused
 from core.pages.errors import helpful_404
 from core.prompts.rendering import specs
 
@@ -70,6 +72,8 @@ def call_again(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
     except accept.InvalidInputsError as error:
         messages.error(request, f"This cannot be run again as it is: {error}")
         return redirect(found)
+    except budgets.OverBudgetError as error:
+        return refused(request, error)
     access.remember(request, fresh)
     return redirect(fresh)
 
@@ -81,7 +85,7 @@ def call_cancel(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
     found = access.find_call(request, call_id)
     if not access.is_own(request, found) and not request.user.has_perm("core.cancel_call"):
         raise PermissionDenied("This call can be canceled by its owner.")
-    if found.cancel():
+    if budgets.cancel(found):
         messages.success(request, "Canceled. It costs nothing more.")
     else:
         messages.warning(request, "It was too late to cancel: it is at work or has ended.")

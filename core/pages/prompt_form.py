@@ -8,10 +8,12 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
+from core.costs.budgets import OverBudgetError
 from core.costs.estimate import Estimate, estimate
 from core.intake.accept import InvalidInputsError, accept
 from core.models import Call, Prompt, PromptVersion
 from core.pages.access import remember, signed_in, visible_calls
+from core.pages.budgets import Refusal, refusal
 from core.pages.errors import helpful_404
 from core.pages.forms import InputsForm
 from core.prompts.rendering import render as render_request
@@ -45,19 +47,28 @@ def _run(request: HttpRequest, version: PromptVersion, earlier: Call | None) -> 
     except InvalidInputsError as error:
         form.show_problems(error.problems)
         return _show(request, version, form, earlier)
+    except OverBudgetError as error:
+        return _show(request, version, form, earlier, refusal(request, error))
     remember(request, call)
     return redirect(call)
 
 
-def _show(request: HttpRequest, version: PromptVersion, form: InputsForm, earlier: Call | None) -> HttpResponse:
+def _show(
+    request: HttpRequest,
+    version: PromptVersion,
+    form: InputsForm,
+    earlier: Call | None,
+    refused: Refusal | None = None,
+) -> HttpResponse:
     context = {
         "prompt": version.prompt,
         "version": version,
         "form": form,
         "earlier": earlier,
         "estimate": _price(version, form),
+        "refusal": refused,
     }
-    return render(request, "pages/prompt_form.html", context)
+    return render(request, "pages/prompt_form.html", context, status=402 if refused else 200)
 
 
 def _usable_version(request: HttpRequest, slug: str) -> PromptVersion:

@@ -12,7 +12,7 @@ from django.contrib.auth.models import Group
 from django.core import mail
 from django.db.models import Sum
 from django.utils import timezone
-from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
+from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks, Settings
 
 from core.costs import budgets
 from core.costs.budgets import OverBudgetError
@@ -68,7 +68,7 @@ def worst(ask: Ask) -> Callable[..., Decimal]:
     return amount
 
 
-def figures() -> list[tuple[Decimal, Decimal]]:
+def figures() -> list[Any]:
     """What each window says, after checking that it is what its reservations come to."""
     for window in BudgetWindow.objects.all():
         sums = window.reservations.aggregate(held=Sum("held"), spent=Sum("spent"))
@@ -308,6 +308,21 @@ def test_each_threshold_is_told_once(
         ([finance.email], "80 % of the budget «Tiny» is spent"),
         ([finance.email], "100 % of the budget «Tiny» is spent"),
     ]
+
+
+def test_a_mail_server_that_is_away_harms_no_call(
+    ask: Ask,
+    make: Make,
+    simulator: Simulator,
+    settings: Settings,
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
+) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
+    make(amount=Decimal("0.0000000001"), hard=False)
+    with django_capture_on_commit_callbacks(execute=True):
+        assert run_call(ask().pk).status == Call.Status.SUCCEEDED
+    assert BudgetNotice.objects.count() == 3
 
 
 @pytest.mark.parametrize(
