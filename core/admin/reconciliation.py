@@ -48,7 +48,7 @@ class Row:
 class ReconciliationAdmin(ReadOnly, ModelAdmin[Reconciliation]):
     """The newest comparison of each day. Nobody writes one; who may put costs right can have one made."""
 
-    list_display = ("day", "state", "counts", "compared")
+    list_display = ("day_shown", "state", "counts", "compared")
     list_before_template = "admin/core/reconciliation/intro.html"
     change_form_template = "admin/core/reconciliation/detail.html"
     date_hierarchy = None
@@ -138,17 +138,20 @@ class ReconciliationAdmin(ReadOnly, ModelAdmin[Reconciliation]):
 
     # --- Columns ---
 
+    @display(description="Day in UTC")
+    def day_shown(self, made: Reconciliation) -> str:
+        return f"{made.day.day} {made.day:%b %Y}"
+
     @display(description="How it stands", label=TONES)
     def state(self, made: Reconciliation) -> str:
         return state_of(made)
 
     @display(description="Models")
     def counts(self, made: Any) -> str:
-        if made.error:
-            return "none"
-        labels = {value: str(label).lower() for value, label in Verdict.choices}
-        found = [(getattr(made, f"count_{value}"), label) for value, label in labels.items()]
-        return ", ".join(f"{number} {label}" for number, label in found if number) or "no cost on either side"
+        models = sum(getattr(made, f"count_{verdict}") for verdict in Verdict.values)
+        if made.error or not models:
+            return "–" if made.error else "No cost on either side"
+        return f"{made.count_matched} of {models} matched"
 
     @display(description="Compared")
     def compared(self, made: Reconciliation) -> str:

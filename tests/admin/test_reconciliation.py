@@ -77,7 +77,7 @@ def test_a_day_is_compared_now_and_shown_model_by_model(
     assert "+$1.5" in text
     listed = as_(finance).get(LIST).content.decode()
     assert "Differs" in listed
-    assert "1 matched, 1 only in the provider&#x27;s report" in listed
+    assert "1 of 2 matched" in listed
 
 
 def test_the_list_has_the_newest_of_a_day_and_its_page_the_others(
