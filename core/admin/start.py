@@ -72,7 +72,8 @@ def _draft_prices(user: User) -> list[Attention]:
         return []
     number = _up_to_enough(Price.objects.filter(approved_at=None), "price", "prices")
     page = f"{address('admin:core_price_changelist')}?state=draft"
-    return [Attention(f"Waiting for approval, and not counting yet: {number.lower()}.", page, "Look at them")] if number else []
+    sentence = f"Waiting for approval, and not counting yet: {number.lower()}."
+    return [Attention(sentence, page, "Look at them")] if number else []
 
 
 def _fading_models(user: User) -> list[Attention]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -16,8 +17,8 @@ from core.admin.base import address, page, signed_in
 from core.admin.prompt_checks import refusals, warnings
 from core.admin.publishing import prompt_for
 from core.admin.try_form import TryForm
-from core.claude.client import count_tokens
-from core.claude.errors import ClaudeError
+from core.costs.counting import counted_by_claude
+from core.costs.budgets import OverBudgetError
 from core.costs.estimate import Estimate, estimate
 from core.intake.accept import InvalidInputsError, accept
 from core.live.channel import text_so_far
@@ -28,19 +29,16 @@ if TYPE_CHECKING:
     from core.admin.prompts import PromptAdmin
 
 SHOWN_TRIES = 5
-# Seconds; a preview that waits longer is of no use.
-COUNT_TIMEOUT = 4.0
 
 
 @dataclass(frozen=True)
 class Preview:
-    """What would be sent, and its price; `counted` says that Claude counted the tokens itself."""
+    """What would be sent, and its price."""
 
     system: str
     message: str
     parameters: str
     estimate: Estimate
-    counted: bool
 
 
 def try_out(request: HttpRequest, pk: int, model_admin: PromptAdmin) -> HttpResponse:
@@ -56,6 +54,8 @@ def try_out(request: HttpRequest, pk: int, model_admin: PromptAdmin) -> HttpResp
         except InvalidInputsError as error:
             for name, sentence in error.problems.items():
                 form.add_error(name, sentence)
+        except OverBudgetError as error:
+            messages.error(request, f"Not sent. {error}")
         else:
             here = reverse("admin:core_prompt_try", args=[prompt.pk])
             return HttpResponseRedirect(f"{here}?call={call.pk}#answer")
@@ -96,14 +96,13 @@ def answer(request: HttpRequest, pk: int, call_id: uuid.UUID, model_admin: Promp
 def preview_of(prompt: Prompt, inputs: Mapping[str, str], *, ask: bool) -> Preview:
     """What the draft would send for `inputs`; with `ask`, Claude counts its tokens, otherwise they are estimated."""
     request = render(prompt.content(), inputs)
-    tokens = _counted(request) if ask else None
+    tokens = counted_by_claude(request) if ask else None
     rest = {key: value for key, value in request.items() if key not in {"system", "messages"}}
     return Preview(
         system=request.get("system", ""),
         message=request["messages"][0]["content"],
         parameters=json.dumps(rest, indent=2, ensure_ascii=False),
         estimate=estimate(request, prompt, tokens),
-        counted=tokens is not None,
     )
 
 
@@ -111,13 +110,6 @@ def tries_of(prompt: Prompt, user: User) -> list[Call]:
     """The newest tries of this prompt whose content `user` may read."""
     tries = Call.objects.visible_to(user).filter(prompt=prompt, door=Call.Door.TRY)
     return list(tries.select_related("user", "version").prefetch_related("cost_records")[:SHOWN_TRIES])
-
-
-def _counted(request: dict[str, Any]) -> int | None:
-    try:
-        return count_tokens(request, timeout=COUNT_TIMEOUT)
-    except ClaudeError:
-        return None
 
 
 def _shown(request: HttpRequest, prompt: Prompt, user: User) -> Call | None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
-from django.db.models import Avg
 from django.utils import timezone
 
 from core.claude.usage import Usage
@@ -18,6 +17,7 @@ from core.costs.bounds import LONGEST, server_tool_uses, upper_bound
 from core.costs.compute import MILLION, SMALLEST, THOUSAND, compute
 from core.costs.prices import rates_of
 from core.models import ClaudeModel, CostRecord, Price, Prompt
+from core.models.catalogue import bands_on
 
 # Claude's tokens are between three and four characters of English text; a little low is a little dear.
 CHARACTERS_PER_TOKEN = 3.5
@@ -25,32 +25,62 @@ CHARACTERS_PER_TOKEN = 3.5
 OVERHEAD = 10
 # How many past answers of a prompt say what its next one will be like.
 LEARN_FROM = 50
-# A first guess for a prompt that nobody has run yet, in tokens.
-USUAL_ANSWER = 400
+# Below so many they say less than the guess.
+ENOUGH = 5
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How long the answers are in tokens: one in ten is shorter than `low`, one in ten longer than `high`."""
+
+    low: int
+    likely: int
+    high: int
+    # From how many past answers this was learnt; zero for a guess.
+    past: int = 0
+
+    def within(self, longest: int) -> Lengths:
+        return Lengths(min(self.low, longest), min(self.likely, longest), min(self.high, longest), self.past)
+
+
+# A first guess for a prompt that hardly anybody has run yet.
+GUESS = Lengths(100, 400, 1000)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A price before the run, in USD; None where the price book does not know the model."""
+    """A price before the run, in USD; None where the price book does not know the model.
+
+    Four of five runs cost between `low` and `high`; none costs more than `at_most`. `counted` says that Claude counted
+    the input itself, and `past` from how many answers the length of the next was learnt.
+    """
 
     input_tokens: int
     output_tokens: int
+    low: Decimal | None
     likely: Decimal | None
+    high: Decimal | None
     at_most: Decimal | None
+    counted: bool = False
+    past: int = 0
 
 
 def estimate(request: Mapping[str, Any], prompt: Prompt | None = None, input_tokens: int | None = None) -> Estimate:
     """The price of a Messages request; `input_tokens` is Claude's own count where somebody asked for it."""
     counted = approximate_tokens(request) if input_tokens is None else input_tokens
-    longest = int(request["max_tokens"])
-    answer = min(longest, usual_answer(prompt))
+    answer = answer_lengths(prompt).within(int(request["max_tokens"]))
     today = timezone.now().date()
     model = str(request["model"])
+    bands = bands_on(_in_force(model, request), today)
     return Estimate(
         input_tokens=counted,
-        output_tokens=answer,
-        likely=_amount(model, today, counted, answer),
-        at_most=_amount(model, today, counted, longest),
+        output_tokens=answer.likely,
+        low=_amount(bands, request, counted, answer.low),
+        likely=_amount(bands, request, counted, answer.likely),
+        high=_amount(bands, request, counted, answer.high),
+        at_most=worst_case(model, request, today),
+        counted=input_tokens is not None,
+        past=answer.past,
     )
 
 
@@ -62,50 +92,77 @@ def approximate_tokens(request: Mapping[str, Any]) -> int:
     return math.ceil(characters / CHARACTERS_PER_TOKEN) + OVERHEAD
 
 
-def usual_answer(prompt: Prompt | None) -> int:
-    """How long this prompt's answers have been lately, in tokens."""
+def answer_lengths(prompt: Prompt | None) -> Lengths:
+    """How long this prompt's answers have been lately."""
     if prompt is None or prompt.pk is None:
-        return USUAL_ANSWER
-    past = CostRecord.objects.filter(prompt=prompt, output_tokens__isnull=False).order_by("-at")[:LEARN_FROM]
-    mean = past.aggregate(mean=Avg("output_tokens"))["mean"]
-    return USUAL_ANSWER if mean is None else math.ceil(mean)
+        return GUESS
+    settled = CostRecord.objects.filter(
+        prompt=prompt,
+        purpose=CostRecord.Purpose.ANSWER,
+        source=CostRecord.Source.SETTLED,
+        output_tokens__isnull=False,
+    )
+    newest = settled.order_by("-at").values_list("output_tokens", flat=True)[:LEARN_FROM]
+    return lengths_of([tokens for tokens in newest if tokens is not None])
 
 
-def _amount(model: str, day: dt.date, input_tokens: int, output_tokens: int) -> Decimal | None:
-    price = Price.objects.of(model, day, input_tokens)
-    return compute(Usage(input_tokens, output_tokens), rates_of(price) if price else None).amount
+def lengths_of(tokens: Sequence[int]) -> Lengths:
+    """The tenth, fiftieth and ninetieth percentile, each one of the lengths that did occur; a guess for too few."""
+    if len(tokens) < ENOUGH:
+        return GUESS
+    ordered = sorted(tokens)
+    low, likely, high = (ordered[math.ceil(len(ordered) * part / 100) - 1] for part in (10, 50, 90))
+    return Lengths(low, likely, high, len(ordered))
 
 
 def worst_case(model_id: str, request: Mapping[str, Any], day: dt.date, *, batch: bool = False) -> Decimal | None:
     """What this Messages request can cost at most in USD when `model_id` answers it, or None where that is unknown.
 
-    It may be answered after midnight, so the prices of `day` and of the next one are looked at.
+    `day` is the day in UTC on which it is sent. It may be answered after midnight, so the next day counts too.
     """
-    bound = upper_bound(request, _longest_input(model_id))
-    searches = server_tool_uses(request)
-    output = int(request["max_tokens"]) * (1 + searches)
-    speed = "fast" if request.get("speed") == "fast" else "standard"
-    worst = []
-    for date in (day, day + dt.timedelta(days=1)):
-        bands = Price.objects.bands_of(model_id, date, speed)
-        reached = [price for price in bands if price.above_input_tokens == 0 or price.above_input_tokens < bound]
-        worst.append([_at_this_price(price, request, (bound, output, searches), batch) for price in reached])
-    amounts = [amount for dated in worst for amount in dated]
-    if not all(worst) or None in amounts:
+    uses = server_tool_uses(request)
+    counts = _Most(
+        input=upper_bound(request, _longest_input(model_id)),
+        # Whatever runs at the provider may make Claude begin anew.
+        output=int(request["max_tokens"]) * (1 + uses),
+        searches=uses,
+    )
+    in_force = _in_force(model_id, request)
+    days = [_reached(bands_on(in_force, date), counts.input) for date in (day, day + dt.timedelta(days=1))]
+    amounts = [_at_this_price(price, request, counts, batch) for reached in days for price in reached]
+    known = [amount for amount in amounts if amount is not None]
+    if not all(days) or len(known) < len(amounts):
         return None
-    return max(amount for amount in amounts if amount is not None).quantize(SMALLEST, ROUND_CEILING)
+    return max(known).quantize(SMALLEST, ROUND_CEILING)
 
 
-def _at_this_price(
-    price: Price, request: Mapping[str, Any], counts: tuple[int, int, int], batch: bool
-) -> Decimal | None:
+@dataclass(frozen=True)
+class _Most:
+    """More of each than the request can use."""
+
+    input: int
+    output: int
+    searches: int
+
+
+def _in_force(model_id: str, request: Mapping[str, Any]) -> list[Price]:
+    speed = Price.Speed.FAST if request.get("speed") == "fast" else Price.Speed.STANDARD
+    return list(Price.objects.in_force().filter(model_id=model_id, speed=speed))
+
+
+def _reached(bands: Sequence[Price], input_tokens: int) -> list[Price]:
+    """Every band that so much input may come to, not only the highest: it may be less."""
+    return [price for price in bands if price.above_input_tokens == 0 or price.above_input_tokens < input_tokens]
+
+
+def _at_this_price(price: Price, request: Mapping[str, Any], counts: _Most, batch: bool) -> Decimal | None:
     rates = _input_rates(price, request)
-    web_search = price.web_search if counts[2] else Decimal(0)
-    if price.output is None or web_search is None or None in rates:
+    known = [rate for rate in rates if rate is not None]
+    web_search = price.web_search if counts.searches else Decimal(0)
+    if price.output is None or web_search is None or len(known) < len(rates):
         return None
-    dearest = max(rate for rate in rates if rate is not None)
-    tokens = (counts[0] * dearest + counts[1] * price.output) * _highest_factor(price, request, batch) / MILLION
-    return tokens + counts[2] * web_search / THOUSAND
+    tokens = (counts.input * max(known) + counts.output * price.output) * _highest_factor(price, request, batch)
+    return tokens / MILLION + counts.searches * web_search / THOUSAND
 
 
 def _input_rates(price: Price, request: Mapping[str, Any]) -> list[Decimal | None]:
@@ -125,3 +182,14 @@ def _highest_factor(price: Price, request: Mapping[str, Any], batch: bool) -> De
 def _longest_input(model_id: str) -> int:
     model = ClaudeModel.objects.filter(pk=model_id).values_list("max_input_tokens", flat=True).first()
     return model or LONGEST
+
+
+def _amount(bands: Sequence[Price], request: Mapping[str, Any], input_tokens: int, output: int) -> Decimal | None:
+    reached = _reached(bands, input_tokens)
+    usage = Usage(
+        input_tokens,
+        output,
+        inference_geo=request.get("inference_geo") or "",
+        speed=request.get("speed") or "standard",
+    )
+    return compute(usage, rates_of(reached[-1]) if reached else None).amount

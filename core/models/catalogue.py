@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import ClassVar
 
@@ -64,23 +65,25 @@ class PriceQuerySet(models.QuerySet["Price"]):
         A contract price wins over the list price; of each, the newest entry; within that, the highest band that the
         input passes counts for all tokens.
         """
-        bands = self.bands_of(model_id, day, speed)
+        bands = bands_on(self.in_force().filter(model_id=model_id, speed=speed), day)
         reached = [p for p in bands if p.above_input_tokens == 0 or p.above_input_tokens < input_tokens]
         return reached[-1] if reached else None
 
-    def bands_of(self, model_id: str, day: dt.date, speed: str = "standard") -> list[Price]:
-        """The one entry of `of` with all its bands, the lowest first; empty where the book has none.
 
-        A newer entry ends the one before it of the same kind, also when its own last day has passed.
-        """
-        started = list(self.in_force().filter(model_id=model_id, speed=speed, valid_from__lte=day))
-        for contract in (True, False):
-            of_kind = [p for p in started if p.contract == contract]
-            newest = max((p.valid_from for p in of_kind), default=None)
-            bands = [p for p in of_kind if p.valid_from == newest and (p.valid_until or day) >= day]
-            if bands:
-                return sorted(bands, key=lambda p: p.above_input_tokens)
-        return []
+def bands_on(prices: Iterable[Price], day: dt.date) -> list[Price]:
+    """Of one model's prices in force, the one entry that counts on `day`, with all its bands, the lowest first.
+
+    Empty where there is none. A newer entry ends the one before it of the same kind, also when its own last day has
+    passed.
+    """
+    started = [price for price in prices if price.valid_from <= day]
+    for contract in (True, False):
+        of_kind = [price for price in started if price.contract == contract]
+        newest = max((price.valid_from for price in of_kind), default=None)
+        bands = [p for p in of_kind if p.valid_from == newest and (p.valid_until or day) >= day]
+        if bands:
+            return sorted(bands, key=lambda price: price.above_input_tokens)
+    return []
 
 
 def _rate(label: str, help_text: str = "") -> models.DecimalField[Decimal | int | str | None, Decimal | None]:

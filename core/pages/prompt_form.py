@@ -9,6 +9,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from core.costs.budgets import OverBudgetError
+from core.costs.counting import counted_by_claude
 from core.costs.estimate import Estimate, estimate
 from core.intake.accept import InvalidInputsError, accept
 from core.models import Call, Prompt, PromptVersion
@@ -34,9 +35,9 @@ def prompt_form(request: HttpRequest, slug: str) -> HttpResponseBase:
 @helpful_404
 @require_POST
 def prompt_estimate(request: HttpRequest, slug: str) -> HttpResponse:
-    """The price of what is typed now, as a piece of a page."""
+    """The price of what is typed now, as a piece of a page; Claude counts it where it does so quickly."""
     version = _usable_version(request, slug)
-    context = {"estimate": _price(version, InputsForm(version, request.POST))}
+    context = {"estimate": _price(version, InputsForm(version, request.POST), ask=True)}
     return render(request, "pages/_estimate.html", context)
 
 
@@ -95,7 +96,11 @@ def _earlier(request: HttpRequest, version: PromptVersion) -> Call | None:
     return call
 
 
-def _price(version: PromptVersion, form: InputsForm) -> Estimate:
-    """What the request would cost with what the form holds now, usable or not."""
+def _price(version: PromptVersion, form: InputsForm, *, ask: bool = False) -> Estimate:
+    """What the request would cost with what the form holds now, usable or not.
+
+    The page itself never waits for Claude's count; what refreshes it later may.
+    """
     typed = {name: "" if value is None else str(value) for name, value in form.typed().items()}
-    return estimate(render_request(version.content(), typed), version.prompt)
+    request = render_request(version.content(), typed)
+    return estimate(request, version.prompt, counted_by_claude(request) if ask else None)

@@ -58,7 +58,7 @@ def test_the_preview_is_counted_by_claude_and_priced(
 ) -> None:
     page = as_(editor).post(reverse("admin:core_prompt_preview", args=[prompt.pk]), INPUTS)
     preview = page.context["preview"]
-    assert preview.counted
+    assert preview.estimate.counted
     assert preview.message.startswith("Summarise this text in a long form")
     assert preview.estimate.likely < preview.estimate.at_most
     assert "&lt;b&gt;Tea" in page.content.decode()
