@@ -8,28 +8,32 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 from unfold.paginator import InfinitePaginator
 
+from core.admin import corrections
 from core.admin.base import ModelAdmin, ReadOnly, display, link
 from core.admin.filters import KnownFilter, ModelFilter
+from core.costs.corrections import standing
 from core.models import Call, CostRecord
-from core.templatetags.admin_words import exact_usd, moment, usd
+from core.templatetags.admin_words import exact_usd, moment, signed_usd, usd
 
 _RATES = {"web_search": "web searches, per thousand"}
 
 
 @admin.register(CostRecord)
 class CostRecordAdmin(ReadOnly, ModelAdmin[CostRecord]):
-    """The ledger: read, never written."""
+    """The ledger: read, and added to by corrections; nothing in it is ever changed."""
 
-    list_display = ("when", "amount_shown", "model", "tokens", "user", "prompt", "purpose", "call_link")
-    list_filter = (KnownFilter, ModelFilter, "purpose", "at")
+    list_display = ("when", "amount_shown", "model", "tokens", "user", "prompt", "source", "call_link")
+    list_filter = (KnownFilter, ModelFilter, "source", "purpose", "at")
     list_select_related = ("user", "prompt")
     search_fields = ("request_id",)
     search_help_text = "Request id or call id"
     list_before_template = "admin/core/costrecord/intro.html"
+    change_form_outer_before_template = "admin/core/costrecord/stand.html"
     paginator = InfinitePaginator
     show_full_result_count = False
     list_disable_select_all = True
@@ -40,9 +44,13 @@ class CostRecordAdmin(ReadOnly, ModelAdmin[CostRecord]):
     fieldsets = (
         (
             "What it cost",
-            {"fields": ("amount_exact", "unknown_reason", "rates_used", "price", "corrects", "put_right_by")},
+            {"fields": ("amount_exact", "unknown_reason", "counts_for", "parts_shown", "rates_used", "price")},
         ),
-        ("What it was for", {"fields": ("at", "call_link", "attempt", "purpose", "user", "prompt", "model")}),
+        ("How it came", {"fields": ("at", "source", "entered_by", "note", "corrects_link", "put_right_by")}),
+        (
+            "What it was for",
+            {"fields": ("call_link", "attempt", "purpose", "user", "team", "cost_centre", "key", "prompt", "model")},
+        ),
         (
             "What Claude counted",
             {
@@ -62,7 +70,30 @@ class CostRecordAdmin(ReadOnly, ModelAdmin[CostRecord]):
         return sorted(own)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CostRecord]:
-        return super().get_queryset(request).select_related("user", "prompt", "price", "corrects", "correction")
+        records = super().get_queryset(request)
+        match = request.resolver_match
+        if match is not None and match.url_name == "core_costrecord_changelist":
+            return records.select_related("user", "prompt")
+        return records.select_related("user", "prompt", "price", "corrects", "correction", "team", "key", "entered_by")
+
+    def get_urls(self) -> list[URLPattern]:
+        own = [
+            path(
+                f"<int:pk>/{way}/",
+                self.admin_site.admin_view(corrections.enter),
+                {"model_admin": self, "way": way},
+                name=f"core_costrecord_{way}",
+            )
+            for way in corrections.WAYS
+        ]
+        return [*own, *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        record = self.get_object(request, object_id)
+        extra = {"stand": _stand(record)} if record else {}
+        return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
 
     def get_search_results(
         self,
@@ -85,11 +116,25 @@ class CostRecordAdmin(ReadOnly, ModelAdmin[CostRecord]):
 
     @display(description="Amount")
     def amount_shown(self, record: CostRecord) -> str:
+        if record.corrects_id and record.amount is not None:
+            return signed_usd(record.amount)
         return usd(record.amount)
 
     @display(description="Amount")
     def amount_exact(self, record: CostRecord) -> str:
+        if record.corrects_id and record.amount is not None:
+            return f"{signed_usd(record.amount)}, the difference to before"
         return exact_usd(record.amount)
+
+    @display(description="Counts for")
+    def counts_for(self, record: CostRecord) -> str:
+        day = f"{record.booked_on.day} {record.booked_on:%B %Y}"
+        return f"{day}. {corrections.late_words(record)}".strip() if record.late else day
+
+    @display(description="Parts of the whole amount, in USD")
+    def parts_shown(self, record: CostRecord) -> str:
+        parts = [(kind.replace("_", " "), amount) for kind, amount in (record.parts or {}).items()]
+        return format_html_join("", "{}: {}<br>", parts) or "none"
 
     @display(description="Tokens in and out")
     def tokens(self, record: CostRecord) -> str:
@@ -109,15 +154,31 @@ class CostRecordAdmin(ReadOnly, ModelAdmin[CostRecord]):
         ]
         return format_html_join("", "{}: {}<br>", rates) or "none"
 
+    @display(description="Puts right")
+    def corrects_link(self, record: CostRecord) -> str:
+        return link(record.corrects)
+
     @display(description="Put right by")
     def put_right_by(self, record: CostRecord) -> str:
-        return link(getattr(record, "correction", None))
+        return link(record.corrected_by)
 
     @display(description="Usage as it came")
     def usage(self, record: CostRecord) -> str:
         if record.raw_usage is None:
             return "Claude reported none."
         return format_html('<pre class="ca-text">{}</pre>', json.dumps(record.raw_usage, indent=2, ensure_ascii=False))
+
+
+def _stand(record: CostRecord) -> dict[str, Any]:
+    """How the cost of this record's exchange stands by now, with all records of it."""
+    chain = record.chain()
+    return {
+        "chain": chain,
+        "newest": chain[-1],
+        "amount": standing(record),
+        "counted": any(each.input_tokens is not None for each in chain),
+        "late": corrections.late_words(record),
+    }
 
 
 def _flat(fields: Any) -> list[str]:
