@@ -96,6 +96,14 @@ UNFOLD: dict[str, Any] = {
                 "title": "Money",
                 "items": [
                     _item("Spend", "monitoring", "spend", "core.view_spend"),
+                    _item("Budgets", "savings", "admin:core_budget_changelist", "core.view_budget"),
+                    _item(
+                        "Budget periods", "date_range", "admin:core_budgetwindow_changelist", "core.view_budgetwindow"
+                    ),
+                    {
+                        **_item("Requests for more", "pan_tool", "admin:core_budgetrequest_changelist"),
+                        "permission": "core.admin.budgets.sees_requests",
+                    },
                     _item("Cost records", "receipt_long", "admin:core_costrecord_changelist", "core.view_costrecord"),
                     _item(
                         "Reconciliation", "compare_arrows", "admin:core_reconciliation_changelist", "core.view_spend"

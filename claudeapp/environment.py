@@ -111,7 +111,7 @@ def database(name: str, default: str) -> dict[str, object]:
 def mail_server(name: str, default: str) -> dict[str, Any]:
     """Django's settings for the mail server at the address in `name`."""
     hint = "must be an address such as smtp+tls://user:password@host:587, or consolemail:// to only log e-mails"
-    return _parsed(name, text(name, default), lambda raw: dict(env.email_url_config(raw)), hint, repeat=False)
+    return _parsed(name, text(name, default), _mail_settings, hint, repeat=False)
 
 
 def default_redis_url() -> str:
@@ -146,6 +146,12 @@ def _check_redis_address(raw: str) -> str:
         raise ValueError(raw)
     _ = parts.port
     return raw
+
+
+def _mail_settings(raw: str) -> dict[str, Any]:
+    if urlsplit(raw).scheme not in env.EMAIL_SCHEMES:
+        raise ValueError(raw)
+    return dict(env.email_url_config(raw))
 
 
 def _database_settings(raw: str) -> dict[str, object]:

@@ -1,5 +1,27 @@
 """What do staff see and do? One module for each part of the work; Django finds them all through this one."""
 
-from core.admin import calls, catalogue, ledger, people, prices, prompts, queues, reconciliation, system_prompts
+from core.admin import (
+    budgets,
+    calls,
+    catalogue,
+    ledger,
+    people,
+    prices,
+    prompts,
+    queues,
+    reconciliation,
+    system_prompts,
+)
 
-__all__ = ["calls", "catalogue", "ledger", "people", "prices", "prompts", "queues", "reconciliation", "system_prompts"]
+__all__ = [
+    "budgets",
+    "calls",
+    "catalogue",
+    "ledger",
+    "people",
+    "prices",
+    "prompts",
+    "queues",
+    "reconciliation",
+    "system_prompts",
+]

@@ -93,6 +93,8 @@ def _again(call: Call, user: User) -> Call | str:
         return run_again(call, user=user)
     except InvalidInputsError:
         return "What was filled in does not fit the prompt any more."
+    except budgets.OverBudgetError as error:
+        return str(error)
     except ValueError:
         return "It was not made from a prompt."
 

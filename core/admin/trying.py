@@ -17,8 +17,8 @@ from core.admin.base import address, page, signed_in
 from core.admin.prompt_checks import refusals, warnings
 from core.admin.publishing import prompt_for
 from core.admin.try_form import TryForm
-from core.costs.counting import counted_by_claude
 from core.costs.budgets import OverBudgetError
+from core.costs.counting import counted_by_claude
 from core.costs.estimate import Estimate, estimate
 from core.intake.accept import InvalidInputsError, accept
 from core.live.channel import text_so_far

@@ -41,7 +41,8 @@ class OverBudgetError(Exception):
             return (
                 f"The price book does not say what this can cost at most, and the budget «{self.budget}» has a limit."
             )
-        return f"The budget «{self.budget}» has no room for this."
+        figures = f"it can cost {self.needed:.4f} USD at most, and {self.left:.4f} USD are left"
+        return f"The budget «{self.budget}» has no room for this: {figures}."
 
 
 def applying(call: Call, day: dt.date) -> QuerySet[Budget]:

@@ -27,7 +27,10 @@ _EDIT_PROMPTS = [
 ]
 _PUBLISH_PROMPTS = [*_EDIT_PROMPTS, "publish_prompt", "delete_prompt", "delete_systemprompt"]
 _SEE_MONEY = ["view_spend", "view_costrecord", "view_call", "view_all_calls", *_LOOK_AT_CATALOGUE]
-_FINANCE = [*_SEE_MONEY, "add_price", "change_price", "delete_price", "approve_price", "close_month", "correct_cost"]
+_LOOK_AT_BUDGETS = ["view_budget", "view_budgetwindow", "view_budgetrequest"]
+_KEEP_BUDGETS = [*_LOOK_AT_BUDGETS, "add_budget", "change_budget", "delete_budget", "decide_any_budget"]
+_KEEP_PRICES = ["add_price", "change_price", "delete_price", "approve_price"]
+_FINANCE = [*_SEE_MONEY, *_KEEP_BUDGETS, *_KEEP_PRICES, "close_month", "correct_cost"]
 _OPERATE = [
     *_LOOK_AT_PROMPTS,
     *_SEE_MONEY,

@@ -81,7 +81,7 @@ def at_once(number: int, work: Callable[[], T]) -> list[T]:
 def check_accepted(worst: Decimal) -> None:
     window = BudgetWindow.objects.get()
     assert Call.objects.count() == ROOM
-    assert (window.spent, window.reserved) == (0, ROOM * worst)
+    assert (window.spent, window.reserved) == (Decimal(0), ROOM * worst)
     assert window.reserved == window.limit
 
 
@@ -89,7 +89,7 @@ def check_settled() -> None:
     window = BudgetWindow.objects.get()
     booked = CostRecord.objects.aggregate(total=Sum("amount"))["total"]
     assert CostRecord.objects.count() == Call.objects.filter(status=Call.Status.SUCCEEDED).count() == ROOM
-    assert (window.spent, window.reserved) == (booked, 0)
+    assert (window.spent, window.reserved) == (booked, Decimal(0))
     assert 0 < booked < window.limit
     assert not Reservation.objects.filter(released_at=None).exists()
     assert Reservation.objects.aggregate(held=Sum("held"), spent=Sum("spent")) == {"held": 0, "spent": booked}
