@@ -123,6 +123,8 @@ class CostRecord(Immutable):
         indexes: ClassVar = [
             models.Index(fields=["-at", "-id"], name="cost_newest"),
             models.Index(fields=["booked_on"], name="cost_day"),
+            models.Index(fields=["user", "booked_on"], name="cost_day_of_user"),
+            models.Index(fields=["booked_on"], name="cost_correction_day", condition=Q(corrects__isnull=False)),
             models.Index(fields=["-at", "-id"], name="cost_unknown", condition=Q(amount__isnull=True)),
             models.Index(fields=["prompt", "-at"], name="cost_newest_of_prompt"),
             models.Index(fields=["user", "-at"], name="cost_newest_of_user"),
