@@ -12,6 +12,7 @@ from core.admin.prompt_checks import Refusal, refusals, warnings
 from core.costs.estimate import Estimate, estimate
 from core.models import Prompt, PromptVersion, User
 from core.prompts.rendering import problems, render
+from core.reports.edits import EditEffect, edit_effect
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Status:
     refusals: list[Refusal]
     warnings: list[str]
     estimate: Estimate | None
+    edit: EditEffect | None
     may_try: bool
     may_publish: bool
     may_withdraw: bool
@@ -37,6 +39,7 @@ def status_of(prompt: Prompt, user: User | AnonymousUser) -> Status:
         refusals=refusals(content, prompt.model),
         warnings=warnings(content, prompt.model),
         estimate=usual_estimate(prompt),
+        edit=edit_effect(prompt),
         may_try=user.has_perm("core.try_prompt"),
         may_publish=publisher,
         may_withdraw=publisher and prompt.published is not None,

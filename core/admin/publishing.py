@@ -15,6 +15,7 @@ from core.admin.prompt_checks import Refusal, refusals, warnings
 from core.admin.prompt_status import usual_estimate
 from core.models import Prompt, PromptVersion
 from core.models.prompts import digest_of
+from core.reports.edits import edit_effect
 
 if TYPE_CHECKING:
     from core.admin.prompts import PromptAdmin
@@ -87,5 +88,6 @@ def _confirmation(
         refusals=found,
         warnings=warnings(content, version.model if version else prompt.model),
         estimate=usual_estimate(prompt, content),
+        edit=None if version else edit_effect(prompt),
         digest=digest_of(content),
     )

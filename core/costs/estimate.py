@@ -17,7 +17,7 @@ from core.costs.bounds import LONGEST, server_tool_uses, upper_bound
 from core.costs.compute import MILLION, SMALLEST, THOUSAND, compute
 from core.costs.prices import rates_of
 from core.models import ClaudeModel, CostRecord, Price, Prompt
-from core.models.catalogue import bands_on
+from core.models.catalogue import band_for, bands_on
 
 # Claude's tokens are between three and four characters of English text; a little low is a little dear.
 CHARACTERS_PER_TOKEN = 3.5
@@ -147,7 +147,7 @@ class _Most:
 
 def _in_force(model_id: str, request: Mapping[str, Any]) -> list[Price]:
     speed = Price.Speed.FAST if request.get("speed") == "fast" else Price.Speed.STANDARD
-    return list(Price.objects.in_force().filter(model_id=model_id, speed=speed))
+    return list(Price.objects.in_force_of(model_id, speed))
 
 
 def _reached(bands: Sequence[Price], input_tokens: int) -> list[Price]:
@@ -185,11 +185,11 @@ def _longest_input(model_id: str) -> int:
 
 
 def _amount(bands: Sequence[Price], request: Mapping[str, Any], input_tokens: int, output: int) -> Decimal | None:
-    reached = _reached(bands, input_tokens)
+    price = band_for(bands, input_tokens)
     usage = Usage(
         input_tokens,
         output,
         inference_geo=request.get("inference_geo") or "",
         speed=request.get("speed") or "standard",
     )
-    return compute(usage, rates_of(reached[-1]) if reached else None).amount
+    return compute(usage, rates_of(price) if price else None).amount

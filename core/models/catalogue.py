@@ -59,15 +59,16 @@ class PriceQuerySet(models.QuerySet["Price"]):
         """Approved and not replaced by a corrected entry: what may be charged by."""
         return self.filter(approved_at__isnull=False, replaced_by=None)
 
+    def in_force_of(self, model_id: str, speed: str = "standard") -> PriceQuerySet:
+        return self.in_force().filter(model_id=model_id, speed=speed)
+
     def of(self, model_id: str, day: dt.date, input_tokens: int, speed: str = "standard") -> Price | None:
         """The price of `model_id` on `day` for a request whose whole input has `input_tokens`, or None if unknown.
 
         A contract price wins over the list price; of each, the newest entry; within that, the highest band that the
         input passes counts for all tokens.
         """
-        bands = bands_on(self.in_force().filter(model_id=model_id, speed=speed), day)
-        reached = [p for p in bands if p.above_input_tokens == 0 or p.above_input_tokens < input_tokens]
-        return reached[-1] if reached else None
+        return band_for(bands_on(self.in_force_of(model_id, speed), day), input_tokens)
 
 
 def bands_on(prices: Iterable[Price], day: dt.date) -> list[Price]:
@@ -84,6 +85,12 @@ def bands_on(prices: Iterable[Price], day: dt.date) -> list[Price]:
         if bands:
             return sorted(bands, key=lambda price: price.above_input_tokens)
     return []
+
+
+def band_for(bands: Iterable[Price], input_tokens: int) -> Price | None:
+    """Of the bands of one entry, the lowest first, the highest that an input of this length passes."""
+    reached = [p for p in bands if p.above_input_tokens == 0 or p.above_input_tokens < input_tokens]
+    return reached[-1] if reached else None
 
 
 def _rate(label: str, help_text: str = "") -> models.DecimalField[Decimal | int | str | None, Decimal | None]:
