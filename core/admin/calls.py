@@ -9,11 +9,11 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
-from unfold.paginator import InfinitePaginator
 
 from core.admin import call_actions, demo
 from core.admin.base import ModelAdmin, ReadOnly, action, address, display
 from core.admin.filters import ModelFilter, StatusFilter
+from core.admin.paging import KeysFirstPaginator
 from core.models import Call, CostRecord
 from core.templatetags.admin_words import TONES, cost_of, moment, seconds, trouble
 
@@ -41,7 +41,7 @@ class CallAdmin(ReadOnly, ModelAdmin[Call]):
     list_before_template = "admin/core/call/intro.html"
     change_form_template = "admin/core/call/detail.html"
     # The number of rows is never asked for: counting millions of them takes longer than a page may.
-    paginator = InfinitePaginator
+    paginator = KeysFirstPaginator
     show_full_result_count = False
     list_disable_select_all = True
     list_per_page = 50

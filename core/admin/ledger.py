@@ -11,11 +11,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
-from unfold.paginator import InfinitePaginator
 
 from core.admin import corrections
 from core.admin.base import ModelAdmin, ReadOnly, display, link
 from core.admin.filters import KnownFilter, ModelFilter
+from core.admin.paging import KeysFirstPaginator
 from core.costs.corrections import standing
 from core.models import Call, CostRecord
 from core.templatetags.admin_words import exact_usd, moment, signed_usd, usd
@@ -34,7 +34,7 @@ class CostRecordAdmin(ReadOnly, ModelAdmin[CostRecord]):
     search_help_text = "Request id or call id"
     list_before_template = "admin/core/costrecord/intro.html"
     change_form_outer_before_template = "admin/core/costrecord/stand.html"
-    paginator = InfinitePaginator
+    paginator = KeysFirstPaginator
     show_full_result_count = False
     list_disable_select_all = True
     list_per_page = 50
@@ -139,7 +139,7 @@ class CostRecordAdmin(ReadOnly, ModelAdmin[CostRecord]):
     @display(description="Tokens in and out")
     def tokens(self, record: CostRecord) -> str:
         if record.input_tokens is None:
-            return "unknown"
+            return "–" if record.corrects_id else "unknown"
         return f"{record.input_tokens:,} · {record.output_tokens or 0:,}"
 
     @display(description="Call")

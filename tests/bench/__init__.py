@@ -1,0 +1,1 @@
+"""How quick is it? Run by `make bench`, never by the tests: figures depend on the machine."""
