@@ -151,7 +151,7 @@ def enter(request: HttpRequest, pk: int, way: str, model_admin: CostRecordAdmin)
     record = get_object_or_404(model_admin.get_queryset(request), pk=pk)
     require(model_admin.has_view_permission(request, record))
     form = WAYS[way].form(request.POST or None)
-    if request.method != "POST" or not form.is_valid():
+    if request.method != "POST" or not form.is_valid() or "change" in request.POST:
         return _ask(model_admin, request, record, way, form)
     book = partial(WAYS[way].book, record, form, signed_in(request))
     try:
@@ -161,6 +161,7 @@ def enter(request: HttpRequest, pk: int, way: str, model_admin: CostRecordAdmin)
             sentences = _told(book(), before)
             if not _confirmed(request):
                 transaction.set_rollback(True)
+        record.refresh_from_db()
     except CorrectionError as error:
         form.add_error(None, str(error))
         return _ask(model_admin, request, record, way, form)

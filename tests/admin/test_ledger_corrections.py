@@ -62,7 +62,11 @@ def test_what_would_change_is_said_before_it_is_booked(as_: SignIn, finance: Use
     asked = client.post(page_of(lost, "fill"), filled).content.decode()
     assert "was unknown and is now $0.25" in asked
     assert f"The spend of {today.day} {today:%B %Y} grows by $0.25." in asked
+    assert "What it cost is unknown" in asked
     assert CostRecord.objects.count() == 1, "nothing is booked yet"
+    again = client.post(page_of(lost, "fill"), {**filled, "confirmed": "yes", "change": "yes"}).content.decode()
+    assert 'value="0.25"' in again
+    assert CostRecord.objects.count() == 1, "first it is changed"
 
     answer = client.post(page_of(lost, "fill"), {**filled, "confirmed": "yes"}, follow=True)
     assert "is now $0.25" in answer.content.decode()
