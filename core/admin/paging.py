@@ -23,3 +23,7 @@ class KeysFirstPaginator(_Endless):
         first = (number - 1) * self.per_page
         keys = list(rows.values_list("pk", flat=True)[first : first + self.per_page])
         return self._get_page(rows.filter(pk__in=keys), number, self)
+
+
+# By this name the theme's pages know that nothing is counted, and show no number of results.
+KeysFirstPaginator.__name__ = "InfinitePaginator"

@@ -175,3 +175,10 @@ def test_the_list_of_unknown_costs_is_one_click_away_and_ends_when_they_are_fill
     client.post(page_of(lost, "fill"), {"amount": "0", "note": NOTE, "confirmed": "yes"})
 
     assert list(client.get(f"{LIST}?known=no").context["cl"].result_list) == []
+
+
+@pytest.mark.parametrize("table", ["core_costrecord", "core_call"])
+def test_a_list_that_is_not_counted_claims_no_number(
+    as_: SignIn, finance: User, record: CostRecord, table: str
+) -> None:
+    assert "9999999999" not in as_(finance).get(reverse(f"admin:{table}_changelist")).content.decode()
