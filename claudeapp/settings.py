@@ -47,6 +47,8 @@ ANTHROPIC_BASE_URL = environment.web_address(
 )
 # Reads the organisation's cost report, for reconciliation only; it never sends a message.
 ANTHROPIC_ADMIN_KEY = environment.text("ANTHROPIC_ADMIN_KEY")
+# Ids of the API keys that this installation calls Claude with; empty: it is the organisation's only program.
+RECONCILE_API_KEY_IDS = environment.names("RECONCILE_API_KEY_IDS")
 # By how much, per model and day, the ledger may be off the provider's report before it counts as a difference.
 RECONCILE_TOLERANCE_USD = environment.usd("RECONCILE_TOLERANCE_USD", "0.01")
 # Who is told of a difference; empty: everybody who may both see the spend and put costs right.

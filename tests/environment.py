@@ -43,6 +43,7 @@ os.environ.update(
         "ANTHROPIC_API_KEY": os.environ.get("ANTHROPIC_API_KEY", "") if LIVE else "",
         "ANTHROPIC_AUTH_TOKEN": "",
         "ANTHROPIC_ADMIN_KEY": "",
+        "RECONCILE_API_KEY_IDS": "",
         "ANTHROPIC_BASE_URL": "https://api.anthropic.com" if LIVE else f"http://127.0.0.1:{free_port()}",
         "PORT": str(free_port()),
         "CALL_TIMEOUT": "20",

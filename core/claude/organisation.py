@@ -33,6 +33,8 @@ def reported_costs(day: dt.date) -> dict[str, Decimal]:
     endpoints; `cost_report` beside it is for Claude Enterprise seats. Raises `ClaudeError`, also where no admin key is
     set or the report is one that this code does not understand.
     """
+    from anthropic import omit
+
     start = dt.datetime.combine(day, dt.time(), dt.UTC)
     with translated(), _client() as client:
         rows = client.beta.organization.analytics.cost.list(
@@ -41,6 +43,7 @@ def reported_costs(day: dt.date) -> dict[str, Decimal]:
             time_bucket_width="1d",
             group_by=["model"],
             products=["messages_api", "message_batches_api"],
+            api_key_ids=settings.RECONCILE_API_KEY_IDS or omit,
             limit=ROWS_PER_PAGE,
             timeout=TIMEOUT,
         )

@@ -83,6 +83,16 @@ def test_one_day_of_the_api_is_asked_for_with_the_admin_key(provider: Provider) 
     ]
     assert (query["time_bucket_width"], query["group_by[]"]) == (["1d"], ["model"])
     assert query["products[]"] == ["messages_api", "message_batches_api"]
+    assert "api_key_ids[]" not in query
+
+
+def test_the_report_can_be_that_of_this_installations_keys_alone(provider: Provider, settings: Settings) -> None:
+    provider.pages = [{"data": [], "has_more": False, "next_page": None}]
+    settings.RECONCILE_API_KEY_IDS = ["apikey_1", "apikey_2"]
+
+    reported_costs(DAY)
+
+    assert provider.asked[0][1]["api_key_ids[]"] == ["apikey_1", "apikey_2"]
 
 
 def test_cents_of_all_pages_become_dollars_after_discounts(provider: Provider, row: Callable[..., Any]) -> None:
