@@ -80,8 +80,8 @@ def _record(call: Call, exchange: Exchange) -> CostRecord:
             prompt_id=call.prompt_id,
             key_id=call.key_id,
             lane=call.lane,
-            **_charged_to(call),
-            model=model,
+            **_charged_to(call, before),
+            model=before[0].model if before else model,
             request_id=exchange.request_id,
             raw_usage=exchange.raw_usage or None,
             corrects=before[-1] if before else None,
@@ -150,8 +150,10 @@ def difference(new: Decimal | None, before: list[Decimal | None]) -> Decimal | N
     return None if new is None else new - sum((amount for amount in before if amount is not None), Decimal(0))
 
 
-def _charged_to(call: Call) -> dict[str, Any]:
-    """Whose team and cost centre a call counts for, as they are now."""
+def _charged_to(call: Call, before: list[CostRecord]) -> dict[str, Any]:
+    """Whose team and cost centre a call counts for: as they are now, or as they were for the record it corrects."""
+    if before:
+        return {"team_id": before[0].team_id, "cost_centre": before[0].cost_centre}
     owner = call.user
     centre = (call.key.cost_centre if call.key else "") or (owner.cost_centre if owner else "")
     return {"team_id": owner.team_id if owner else None, "cost_centre": centre}

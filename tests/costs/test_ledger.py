@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import partial
 
 import pytest
+from django.contrib.auth.models import Group
 from django.db import connection, transaction
 from django.db.models import Count, Q, Sum
 from django.utils import timezone
@@ -121,6 +122,22 @@ def test_a_late_answer_after_a_fill_by_hand_is_not_counted_twice(make_call: Make
     assert late.corrects == lost.corrected_by
     assert spent() == standing(late) == book(make_call(), known("req_2")).amount
     assert call.cost == standing(late)
+
+
+def test_a_late_answer_counts_where_its_unknown_cost_was_counted(make_call: MakeCall, member: User) -> None:
+    """Otherwise one team would have an unknown cost for ever, and another less than none."""
+    member.team = Group.objects.create(name="Sales")
+    member.save()
+    call = make_call()
+    call.user = member
+    lost = book(call, Exchange(model=MODEL))
+    member.team, member.cost_centre = None, "4711"
+
+    late = book(call, Exchange("claude-haiku-5-5-dated", "req_1", dict(USAGE), complete=True))
+
+    assert late.corrects == lost
+    assert (late.team, late.cost_centre, late.model) == (lost.team, "", MODEL)
+    assert lost.team is not None
 
 
 # --- Corrections ---
