@@ -105,6 +105,7 @@ UNFOLD: dict[str, Any] = {
                         "permission": "core.admin.budgets.sees_requests",
                     },
                     _item("Cost records", "receipt_long", "admin:core_costrecord_changelist", "core.view_costrecord"),
+                    _item("Closed months", "lock", "admin:core_closedmonth_changelist", "core.view_spend"),
                     _item(
                         "Reconciliation", "compare_arrows", "admin:core_reconciliation_changelist", "core.view_spend"
                     ),
