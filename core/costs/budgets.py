@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from core.costs import notices
+from core.costs import notices, statements
 from core.costs.estimate import worst_case
+from core.costs.statements import Held
 from core.costs.windows import renews_on, windows_of
-from core.models import Budget, BudgetWindow, Call, CostRecord, Reservation, User
-from core.models.fields import MoneyField
+from core.models import Budget, BudgetWindow, Call, CostRecord, Reservation
 
 NOTHING = Decimal(0)
 MOST_AT_ONCE = 1000
@@ -45,37 +45,25 @@ class OverBudgetError(Exception):
         return f"The budget «{self.budget}» has no room for this: {figures}."
 
 
-def applying(call: Call, day: dt.date) -> QuerySet[Budget]:
-    """The budgets that count `call` on `day`: the organisation's, and those of its person, groups, key and prompt."""
-    scopes = Q(scope=Budget.Scope.ORGANISATION)
-    if call.user_id:
-        groups = User.groups.through._default_manager.filter(user_id=call.user_id).values("group_id")
-        scopes |= Q(user_id=call.user_id) | Q(group_id__in=groups)
-    if call.key_id:
-        scopes |= Q(key_id=call.key_id)
-    if call.prompt_id:
-        scopes |= Q(prompt_id=call.prompt_id)
-    lasting = Q(ends_on=None) | Q(ends_on__gte=day)
-    return Budget.objects.filter(scopes, lasting, active=True, starts_on__lte=day).order_by("pk")
-
-
 def reserve(call: Call) -> None:
     """Reserve the call's worst case in each budget that applies, or raise `OverBudgetError`.
 
     Belongs into the transaction that stores the call: the error has to undo it as a whole.
     """
-    budgets = list(applying(call, timezone.localdate()))
-    if not budgets:
+    today = timezone.localdate()
+    applying = statements.applying(call, today)
+    if not applying:
         return
-    windows = windows_of(budgets, timezone.localdate())
+    if any(each.window_id is None for each in applying):
+        windows_of(Budget.objects.filter(pk__in=[each.budget_id for each in applying]), today)
+        applying = statements.applying(call, today)
     amount = worst_case(str(call.request["model"]), call.request, timezone.now().date())
-    known = NOTHING if amount is None else amount
-    Reservation.objects.bulk_create(
-        [Reservation(call=call, window=window, amount=known, held=known) for window in windows]
-    )
-    for window in windows:
-        if not _take(window, amount):
-            raise _refusal(window, amount)
+    windows = {each.window_id: each.hard for each in applying if each.window_id is not None}
+    statements.hold(call, windows, amount or NOTHING)
+    for window_id, hard in windows.items():
+        # Without a worst case nothing could hold a limit, so a hard one refuses.
+        if (hard and amount is None) or not statements.take(window_id, amount or NOTHING, hard=hard):
+            raise _refusal(window_id, amount)
 
 
 def hold_another(call: Call) -> bool:
@@ -86,17 +74,12 @@ def hold_another(call: Call) -> bool:
     with transaction.atomic():
         # First the call and then its reservations, as every settlement does.
         Call.objects.select_for_update().filter(pk=call.pk).values_list("pk").first()
-        held = list(_locked(call.pk).select_related("window__budget"))
-        if not held:
+        reservations = statements.held(call.pk)
+        _, unknown, _ = statements.stand(call.pk) if reservations else (False, 0, NOTHING)
+        if all(_hold_for(reservation, unknown + 2) for reservation in reservations):
             return True
-        attempts = CostRecord.objects.unknown().filter(call=call).count() + 2
-        for reservation in held:
-            more = reservation.amount * attempts - reservation.held
-            if more > 0 and not _take(reservation.window, more):
-                transaction.set_rollback(True)
-                return False
-            Reservation.objects.filter(pk=reservation.pk).update(held=max(reservation.held, reservation.held + more))
-    return True
+        transaction.set_rollback(True)
+        return False
 
 
 def settle(call_id: uuid.UUID) -> None:
@@ -106,12 +89,12 @@ def settle(call_id: uuid.UUID) -> None:
     whose cost is not known, until somebody puts that right: it may have been billed.
     """
     with transaction.atomic(savepoint=False):
-        reservations = list(_locked(call_id))
+        reservations = statements.held(call_id)
         if not reservations:
             return
-        attempts, known = _stand(call_id)
-        grown = [_bring(reservation, attempts, known) for reservation in reservations]
-        notices.notice({window: more for window, more in grown if more > 0})
+        finished, unknown, spent = statements.stand(call_id)
+        for reservation in reservations:
+            _bring(reservation, unknown + (not finished), spent)
 
 
 def cancel(call: Call) -> bool:
@@ -133,52 +116,27 @@ def release_finished() -> int:
     return len(calls)
 
 
-def _locked(call_id: uuid.UUID) -> QuerySet[Reservation]:
-    return Reservation.objects.select_for_update(of=("self",)).filter(call_id=call_id).order_by("window_id")
+def _bring(reservation: Held, attempts: int, spent: Decimal) -> None:
+    """Let a reservation hold what these attempts can cost, or less, and count what was spent."""
+    held, ended = min(reservation.held, reservation.amount * attempts), attempts == 0
+    if (held, spent, ended) == (reservation.held, reservation.spent, reservation.released):
+        return
+    statements.bring(reservation, held, spent, ended=ended)
+    if spent > reservation.spent:
+        notices.notice(reservation.window_id, reservation.thresholds, spent - reservation.spent)
 
 
-def _stand(call_id: uuid.UUID) -> tuple[int, Decimal]:
-    """For how many attempts a call has to hold its worst case, and what its others cost."""
-    finished = Call.objects.filter(pk=call_id, status__in=Call.FINISHED).exists()
-    records = list(CostRecord.objects.filter(call_id=call_id).order_by().values_list("pk", "amount", "corrects_id"))
-    # A correction carries the difference, so that all amounts are summed.
-    known = sum((amount for _, amount, _ in records if amount is not None), NOTHING)
-    corrected = {corrects for _, _, corrects in records}
-    unknown = sum(amount is None and pk not in corrected for pk, amount, _ in records)
-    return unknown + (not finished), known
+def _hold_for(reservation: Held, attempts: int) -> bool:
+    """Let a reservation hold the worst case of so many attempts; False where its window has no room."""
+    more = reservation.amount * attempts - reservation.held
+    if more <= 0:
+        return True
+    window = BudgetWindow.objects.select_related("budget").get(pk=reservation.window_id)
+    Reservation.objects.filter(pk=reservation.pk).update(held=reservation.held + more)
+    return statements.take(window.pk, more, hard=window.budget.hard)
 
 
-def _bring(reservation: Reservation, attempts: int, known: Decimal) -> tuple[int, Decimal]:
-    """Write what a reservation holds and spent; answers its window and how much more was spent."""
-    held = min(reservation.held, reservation.amount * attempts)
-    spent, released = known - reservation.spent, held - reservation.held
-    ended = attempts == 0
-    if spent or released or ended != bool(reservation.released_at):
-        Reservation.objects.filter(pk=reservation.pk).update(
-            held=held, spent=known, released_at=timezone.now() if ended else None
-        )
-    if spent or released:
-        BudgetWindow.objects.filter(pk=reservation.window_id).update(
-            spent=F("spent") + _money(spent), reserved=F("reserved") + _money(released)
-        )
-    return reservation.window_id, spent
-
-
-def _take(window: BudgetWindow, amount: Decimal | None) -> bool:
-    """Reserve in one window, by one UPDATE; False where a hard limit has no room, or the amount is not known."""
-    rows = BudgetWindow.objects.filter(pk=window.pk)
-    if window.budget.hard:
-        if amount is None:
-            return False
-        rows = rows.filter(limit__gte=F("spent") + F("reserved") + _money(amount))
-    return rows.update(reserved=F("reserved") + _money(amount or NOTHING)) == 1
-
-
-def _money(amount: Decimal) -> Value:
-    return Value(amount, output_field=MoneyField())
-
-
-def _refusal(window: BudgetWindow, needed: Decimal | None) -> OverBudgetError:
-    window.refresh_from_db(fields=["limit", "spent", "reserved"])
+def _refusal(window_id: int, needed: Decimal | None) -> OverBudgetError:
+    window = BudgetWindow.objects.select_related("budget").get(pk=window_id)
     left = max(NOTHING, window.limit - window.spent - window.reserved)
     return OverBudgetError(window.budget, window.limit, left, needed, renews_on(window))

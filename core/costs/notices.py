@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from functools import partial
 
@@ -13,24 +13,27 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from core.models import BudgetNotice, BudgetWindow, User
+from core.costs import statements
+from core.models import BudgetNotice, User
 
 log = logging.getLogger(__name__)
 
 HUNDRED = Decimal(100)
 
 
-def notice(grown: Mapping[int, Decimal]) -> None:
-    """Tell each threshold once that the growth of a window's spent amount has just passed.
+def notice(window_id: int, thresholds: Iterable[int], more: Decimal) -> None:
+    """Tell each threshold, in percent, that `more` has just been the reason to pass, once.
 
-    `grown` maps a window to that growth; the caller has just written it and holds the window's row. What is reserved
-    does not count here: most of it comes back.
+    The caller has just added `more` to what the window has spent, and holds its row. What is reserved does not count
+    here: most of it comes back.
     """
-    for pk, spent, limit, percents in _figures(grown):
-        before = spent - grown[pk]
-        for percent in percents:
-            if before < limit * percent / HUNDRED <= spent:
-                _tell_once(pk, percent)
+    percents = list(thresholds)
+    if not percents:
+        return
+    spent, limit = statements.figures(window_id)
+    for percent in percents:
+        if spent - more < limit * percent / HUNDRED <= spent:
+            _tell_once(window_id, percent)
 
 
 def shown_to(user: User) -> QuerySet[BudgetNotice]:
@@ -40,13 +43,6 @@ def shown_to(user: User) -> QuerySet[BudgetNotice]:
     if not user.has_perm("core.decide_any_budget"):
         notices = notices.filter(window__budget__owner=user)
     return notices.select_related("window__budget").order_by("window", "-percent")
-
-
-def _figures(grown: Mapping[int, Decimal]) -> list[tuple[int, Decimal, Decimal, list[int]]]:
-    if not grown:
-        return []
-    windows = BudgetWindow.objects.filter(pk__in=grown).order_by()
-    return list(windows.values_list("pk", "spent", "limit", "budget__thresholds"))
 
 
 def _tell_once(window_id: int, percent: int) -> None:
