@@ -44,6 +44,8 @@ os.environ.update(
         "ANTHROPIC_AUTH_TOKEN": "",
         "ANTHROPIC_ADMIN_KEY": "",
         "RECONCILE_API_KEY_IDS": "",
+        "RECONCILE_ALERT_TO": "",
+        "RECONCILE_TOLERANCE_USD": "",
         "ANTHROPIC_BASE_URL": "https://api.anthropic.com" if LIVE else f"http://127.0.0.1:{free_port()}",
         "PORT": str(free_port()),
         "CALL_TIMEOUT": "20",
