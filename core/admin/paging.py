@@ -9,7 +9,8 @@ from django.core.paginator import Page
 if TYPE_CHECKING:
     from django.core.paginator import Paginator
 
-    _Endless = Paginator[Any]
+    class _Endless(Paginator[Any]):
+        def _get_page(self, *args: Any) -> Page[Any]: ...
 else:
     from unfold.paginator import InfinitePaginator as _Endless
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -167,5 +168,5 @@ def _among(column: str) -> str:
     return f"{column} IN (SELECT value FROM json_each(%s))"  # noqa: S608 - our names
 
 
-def _ids(taken: Sequence[int]) -> list[object]:
+def _ids(taken: Sequence[int]) -> list[Any]:
     return [list(taken)] if connection.vendor == "postgresql" else [json.dumps(list(taken))]

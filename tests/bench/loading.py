@@ -120,7 +120,7 @@ def _insert(model: type[models.Model], values: dict[str, str]) -> str:
     """`INSERT INTO … SELECT`: the given expressions, and each other column's default."""
     fields = model._meta.local_concrete_fields
     columns = ", ".join(f'"{field.column}"' for field in fields)
-    expressions = ", ".join(values.get(field.column) or _default(field) for field in fields)
+    expressions = ", ".join(values.get(str(field.column)) or _default(field) for field in fields)
     return f"INSERT INTO {model._meta.db_table} ({columns}) SELECT {expressions} FROM"
 
 

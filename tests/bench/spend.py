@@ -17,7 +17,7 @@ from django.utils import timezone
 from core.models import Call, CostRecord, User
 from core.reports.periods import PRESETS
 from core.reports.rollups import rebuild_rollups, roll_up_all
-from core.reports.spend import DIMENSIONS
+from core.reports.sums import DIMENSIONS
 from tests.bench import loading
 
 TIMES, WARM_UP = 15, 3

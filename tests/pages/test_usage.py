@@ -52,5 +52,5 @@ def test_it_shows_ones_own_and_nothing_of_others(
 def test_nobody_can_ask_for_somebody_else(client: Client, member: User, outsider: User, billed: MakeRecord) -> None:
     billed(outsider, "40")
     client.force_login(member)
-    html = client.get(URL, {"user": outsider.pk, "user_id": outsider.pk, "by": "user"}).content.decode()
+    html = client.get(URL, {"user": str(outsider.pk), "user_id": str(outsider.pk), "by": "user"}).content.decode()
     assert "Nothing was spent yet" in html

@@ -61,7 +61,7 @@ def test_each_dimension_has_its_days_and_months(spent: MakeRecord, member: User)
     spent("4", dt.date(2026, 5, 31), cost_centre="K1", lane="queue")
     roll_up_all()
     found = {
-        (row.dimension, row.grain, f"{row.starts_on:%m-%d}", row.value): int(row.amount)
+        (row.dimension, row.grain, f"{row.starts_on:%m-%d}", row.value): int(row.amount or 0)
         for row in SpendRollup.objects.filter(dimension__in=["total", "team", "cost_centre", "user"])
     }
     person, group = str(member.pk), str(team.pk)
@@ -111,7 +111,7 @@ def test_an_unknown_cost_is_counted_until_a_correction_puts_it_right(spent: Make
     for roll in (False, True):
         if roll:
             roll_up_all()
-        assert (sums.total(YEAR).unknown, amount()) == (0, 5)
+        assert (sums.total(YEAR).unknown, amount()) == (0, Decimal(5))
         assert sums.total(Period(DAY, DAY)).unknown == 1
         assert sums.total(Period(later, later)).unknown == -1
     assert wrong_rollups() == []
@@ -194,7 +194,7 @@ class _Counter:
             self.sure += 1
 
 
-def _guarded(work: Callable[..., None], *arguments: object) -> Callable[[], None]:
+def _guarded(work: Callable[..., object], *arguments: object) -> Callable[[], None]:
     def run() -> None:
         try:
             work(*arguments)
