@@ -116,8 +116,15 @@ class PriceAdmin(Explained, ModelAdmin[Price]):
             return [f"«{row}» is approved, and approved prices are kept. {self.keep_instead}"]
         return super()._kept(row)
 
-    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        return without_links(super().formfield_for_foreignkey(db_field, request, **kwargs))
+    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        return without_links(super().formfield_for_dbfield(db_field, request, **kwargs))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Price | None = None) -> Any:
+        """What is confirmed is confirmed while writing: there is nothing to show of it later."""
+        sets = super().get_fieldsets(request, obj)
+        writing = self.has_change_permission(request, obj) if obj else True
+        last, values = sets[-1]
+        return sets if writing else [*sets[:-1], (last, {**values, "fields": ("source", "note")})]
 
     def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:
         # Whoever wrote the figures last must not be the second person who approves them.

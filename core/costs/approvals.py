@@ -16,6 +16,7 @@ from core.costs.compute import Rates, compute
 from core.costs.price_checks import Figures, Problem, problems
 from core.costs.prices import put_in_force, rates_of
 from core.models import ClaudeModel, CostRecord, Price, User
+from core.models.catalogue import band_for
 
 # Of how many exchanges, the newest first, the effect of a price is worked out at most.
 SAMPLE = 2000
@@ -32,11 +33,15 @@ class RefusedPriceError(Exception):
 
 @dataclass(frozen=True)
 class Effect:
-    """What so many of the last month's exchanges with a model cost, and what they would have cost, in USD."""
+    """What so many of the last month's exchanges with a model cost, and what they would have cost, in USD.
+
+    Of `unknown` more the cost would be unknown: the new price lacks a rate that they need.
+    """
 
     exchanges: int
     cost: Decimal
     would_cost: Decimal
+    unknown: int = 0
 
 
 def figures(price: Price) -> Figures:
@@ -121,20 +126,25 @@ def effect_of(drafts: Sequence[Price]) -> Effect | None:
     records = CostRecord.objects.filter(
         model=drafts[0].model_id, booked_on__gte=since, amount__isnull=False, raw_usage__isnull=False, corrects=None
     )
-    cost, would_cost, counted = Decimal(0), Decimal(0), 0
+    cost, would_cost, counted, unknown = Decimal(0), Decimal(0), 0, 0
     for amount, raw in records.order_by("-at", "-pk").values_list("amount", "raw_usage")[:SAMPLE]:
-        priced = _priced(read_usage(raw or {}), drafts)
-        if priced is not None and amount is not None:
+        usage = read_usage(raw or {})
+        draft = _row_for(usage, drafts) if usage else None
+        if draft is None or amount is None:
+            continue
+        priced = compute(usage, rates_of(draft)).amount
+        if priced is None:
+            unknown += 1
+        else:
             cost, would_cost, counted = cost + amount, would_cost + priced, counted + 1
-    return Effect(counted, cost, would_cost) if counted else None
+    return Effect(counted, cost, would_cost, unknown) if counted or unknown else None
 
 
-def _priced(usage: Usage | None, drafts: Sequence[Price]) -> Decimal | None:
-    """By the highest of these bands that the exchange reaches; None where they say nothing of it."""
-    if usage is None or usage.speed != drafts[0].speed:
+def _row_for(usage: Usage, drafts: Sequence[Price]) -> Price | None:
+    """The highest of these bands that the exchange reaches; None where they say nothing of it."""
+    if usage.speed != drafts[0].speed:
         return None
-    reached = [d for d in drafts if d.above_input_tokens == 0 or d.above_input_tokens < usage.whole_input]
-    return compute(usage, rates_of(max(reached, key=lambda d: d.above_input_tokens))).amount if reached else None
+    return band_for(sorted(drafts, key=lambda draft: draft.above_input_tokens), usage.whole_input)
 
 
 def _place(price: Price) -> tuple[bool, str, dt.date, int]:

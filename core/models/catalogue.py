@@ -186,4 +186,6 @@ class Price(models.Model):
 
     def __str__(self) -> str:
         band = f" above {self.above_input_tokens:,} tokens" if self.above_input_tokens else ""
-        return f"{self.model_id} from {self.valid_from}{band}"
+        kind = " by contract" if self.contract else ""
+        speed = " in fast mode" if self.speed == self.Speed.FAST else ""
+        return f"{self.model_id}{kind}{speed} from {self.valid_from}{band}"

@@ -239,6 +239,11 @@ def test_the_page_says_what_last_months_traffic_would_have_cost(
 
     assert effect.exchanges == 1
     assert effect.would_cost == 2 * effect.cost > 0
+    assert effect.unknown == 0
+    Price.objects.filter(pk=doubled.pk).update(output=None)
+    without = as_(second).get(page_of(doubled))
+    assert (without.context["effect"].exchanges, without.context["effect"].unknown) == (0, 1)
+    assert "Of 1 more the cost would be unknown" in without.content.decode()
 
 
 def test_the_start_page_names_prices_that_wait(as_: SignIn, finance: User, editor: User, catalogue: None) -> None:
