@@ -62,14 +62,14 @@ class ClosedMonthAdmin(ReadOnly, ModelAdmin[ClosedMonth]):
         except ValueError:
             messages.error(request, "That is no month.")
         else:
-            messages.success(request, f"{closed} is closed with {exact_usd(closed.amount)} USD.")
+            messages.success(request, f"{closed} is closed with {exact_usd(closed.amount)}.")
         return HttpResponseRedirect(reverse(LIST))
 
     @display(description="Month")
     def month(self, closed: ClosedMonth) -> str:
         return str(closed)
 
-    @display(description="Total when it was closed, in USD")
+    @display(description="Total when it was closed")
     def total(self, closed: ClosedMonth) -> str:
         return exact_usd(closed.amount)
 

@@ -50,7 +50,7 @@ def test_only_who_may_close_months_does(
     client.force_login(finance)
     assert f"?month={month}" in client.get(CLOSE).content.decode()
     asked = client.get(CLOSE, {"month": str(month)}).content.decode()
-    assert "5.25 USD for 1 exchange" in asked
+    assert "$5.25 for 1 exchange" in asked
     assert not ClosedMonth.objects.exists()
     assert client.post(CLOSE, {"month": month}).status_code == 302
     closed = ClosedMonth.objects.get()
