@@ -8,7 +8,7 @@ PRODUCTION := DEBUG=false SECRET_KEY=an-example-of-sixty-characters-that-is-long
 	ALLOWED_HOSTS=claude.example.org ANTHROPIC_API_KEY=example
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-live lint types tests lock format clean
+.PHONY: help run test test-live lint types tests lock format bench clean
 
 help:  ## list what one can do here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,11 @@ tests: $(VENV)/.dev
 
 test-live: $(VENV)/.dev  ## the contract tests against the real Claude API (needs ANTHROPIC_API_KEY; under one cent)
 	$(BIN)/python -m tests.contract.live
+
+bench: $(VENV)/.dev  ## measure reports, lists, downloads and budgets with millions of records (half an hour, 15 GB)
+	$(BIN)/python -m tests.bench spend --database postgres --records 10000000
+	$(BIN)/python -m tests.bench spend --database sqlite --records 1000000
+	$(BIN)/python -m tests.bench.budgets
 
 format: $(VENV)/.dev  ## put the code into shape
 	$(BIN)/ruff format .
