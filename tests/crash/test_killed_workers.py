@@ -27,7 +27,7 @@ from core.intake.accept import accept
 from core.jobs import calls
 from core.jobs.sweeper import Swept, sweep
 from core.live.channel import text_so_far
-from core.models import Call, CostRecord, Prompt, User
+from core.models import Budget, BudgetWindow, Call, CostRecord, Prompt, User
 from core.simulator.server import Simulator
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -41,6 +41,7 @@ BILLED = "attempt {}: unknown here, and on the bill"
 @pytest.fixture
 def ask(prompt: Prompt, member: User, simulator: Simulator) -> Callable[[str], Call]:
     simulator.state.clear()
+    Budget.objects.create(name="All", scope=Budget.Scope.ORGANISATION, amount=100, owner=member)
 
     def make(directive: str = "") -> Call:
         assert prompt.published is not None
@@ -170,6 +171,7 @@ def test_killed_while_claude_is_silent(ask: Callable[..., Call], simulator: Simu
 
     assert recovered(call).status == Call.Status.SUCCEEDED
     assert differences(simulator) == [UNBILLED.format(1)]
+    fill_in_what_the_bill_says(simulator)
 
 
 def test_killed_in_the_middle_of_an_answer(ask: Callable[..., Call], simulator: Simulator) -> None:
@@ -210,3 +212,6 @@ def fill_in_what_the_bill_says(simulator: Simulator) -> None:
         fill_unknown(record, amount=amount, note="As billed.", source=CostRecord.Source.RECONCILED)
     known = [record.amount for record in CostRecord.objects.all() if record.amount is not None]
     assert sum(known, Decimal(0)) == total(simulator)
+    window = BudgetWindow.objects.get()
+    assert window.spent == total(simulator)
+    assert bool(window.reserved) == CostRecord.objects.unknown().exists(), "only what may yet be billed is held"
