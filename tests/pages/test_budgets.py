@@ -38,6 +38,7 @@ def test_a_refusal_says_which_budget_what_is_left_and_keeps_what_was_typed(page:
     assert "This can cost at most" in html
     assert "Renews" in html
     assert "Words that took long to type.</textarea>" in html
+    assert html.count("csrfmiddlewaretoken") == html.count('method="post"') == 3, "signing out, asking, and the form"
     assert not Call.objects.exists()
 
 
