@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 
 from django.db.models import F, Sum
 from django.db.models.functions import TruncMonth
@@ -94,6 +95,7 @@ def report(period: Period, by: str, today: dt.date, user_id: int | None = None) 
     before = compared_with(period, today)
     with one_moment():
         total = reading.total(period, only)
+        dearest = {name: _values(period, name, MOST_LINES, user_id) for name in dimensions(user_id)}
         return Report(
             period=period,
             total=total,
@@ -101,8 +103,8 @@ def report(period: Period, by: str, today: dt.date, user_id: int | None = None) 
             before_total=reading.total(before, only),
             forecast=forecast(period, today, total.amount, only),
             corrections=corrections_of_earlier_months(period, user_id),
-            chart=chart(period, by, user_id),
-            tables=[table(period, dimension, total, user_id) for dimension in dimensions(user_id)],
+            chart=_chart(period, by, user_id, dearest[by]),
+            tables=[_table(name, found, total) for name, found in dearest.items()],
         )
 
 
@@ -123,7 +125,11 @@ def total(period: Period, user_id: int | None = None) -> Sums:
 
 def table(period: Period, by: str, whole: Sums, user_id: int | None = None, most: int = MOST_LINES) -> Table:
     """The dearest values, and what is left of `whole` for all others."""
-    found, number = _values(period, by, most, user_id)
+    return _table(by, _values(period, by, most, user_id), whole)
+
+
+def _table(by: str, dearest: tuple[dict[str, Sums], int], whole: Sums) -> Table:
+    found, number = dearest
     names = name_values(by, found)
     lines = [Line(value, names[value], sums, _share(sums, whole)) for value, sums in found.items()]
     rest = whole - sum((line.sums for line in lines), Sums())
@@ -133,8 +139,13 @@ def table(period: Period, by: str, whole: Sums, user_id: int | None = None, most
 
 def chart(period: Period, by: str, user_id: int | None = None) -> Chart:
     """The sums per day, or per month where there are many days, with the dearest values apart."""
+    return _chart(period, by, user_id, _values(period, by, MOST_SERIES, user_id))
+
+
+def _chart(period: Period, by: str, user_id: int | None, dearest: tuple[dict[str, Sums], int]) -> Chart:
     monthly = period.length > MOST_DAYS
-    top, number = _values(period, by, MOST_SERIES, user_id)
+    found, number = dearest
+    top = dict(islice(found.items(), MOST_SERIES))
     names = name_values(by, top)
     series: list[tuple[str | None, str]] = [(value, names[value]) for value in top]
     if number > len(top):
