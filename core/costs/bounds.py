@@ -24,6 +24,8 @@ FOR_A_SCHEMA = 1000
 PER_IMAGE = 5000
 # The longest input of any model, in tokens: what a file or an address stands for is not known here.
 LONGEST = 1_000_000
+# Stands for a longest input while counting; more tokens than any request has bytes.
+_UNSEEN = 10**12
 # Blocks that are nothing but their text.
 _TEXTUAL = {"text", "tool_use", "thinking", "redacted_thinking"}
 # Tools that run on our side, by how their type begins; all others run at the provider.
@@ -37,8 +39,14 @@ def upper_bound(request: Mapping[str, Any], longest: int = LONGEST) -> int:
 
     What cannot be seen here (a PDF, a file, an address, what a server tool finds) counts as a whole longest input.
     """
-    rounds = server_tool_uses(request)
-    return _first_round(request, longest) + rounds * longest
+    seen, unseen = seen_and_unseen(request)
+    return seen + unseen * longest
+
+
+def seen_and_unseen(request: Mapping[str, Any]) -> tuple[int, int]:
+    """The most tokens of what is seen here, and how many whole inputs have to stand for what is not."""
+    unseen, seen = divmod(_first_round(request, _UNSEEN), _UNSEEN)
+    return seen, unseen + server_tool_uses(request)
 
 
 def server_tool_uses(request: Mapping[str, Any]) -> int:

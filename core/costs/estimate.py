@@ -13,7 +13,7 @@ from typing import Any
 from django.utils import timezone
 
 from core.claude.usage import Usage
-from core.costs.bounds import LONGEST, server_tool_uses, upper_bound
+from core.costs.bounds import LONGEST, seen_and_unseen, server_tool_uses
 from core.costs.compute import MILLION, SMALLEST, THOUSAND, compute
 from core.costs.prices import rates_of
 from core.models import ClaudeModel, CostRecord, Price, Prompt
@@ -121,11 +121,13 @@ def worst_case(model_id: str, request: Mapping[str, Any], day: dt.date, *, batch
     `day` is the day in UTC on which it is sent. It may be answered after midnight, so the next day counts too.
     """
     uses = server_tool_uses(request)
+    seen, unseen = seen_and_unseen(request)
     counts = _Most(
-        input=upper_bound(request, _longest_input(model_id)),
+        input=seen + (unseen and unseen * _longest_input(model_id)),
         # Whatever runs at the provider may make Claude begin anew.
         output=int(request["max_tokens"]) * (1 + uses),
         searches=uses,
+        cached=_mentions(request, "cache_control"),
     )
     in_force = _in_force(model_id, request)
     days = [_reached(bands_on(in_force, date), counts.input) for date in (day, day + dt.timedelta(days=1))]
@@ -143,6 +145,8 @@ class _Most:
     input: int
     output: int
     searches: int
+    # Whether anything may be written to the cache or read from it.
+    cached: bool
 
 
 def _in_force(model_id: str, request: Mapping[str, Any]) -> list[Price]:
@@ -156,7 +160,8 @@ def _reached(bands: Sequence[Price], input_tokens: int) -> list[Price]:
 
 
 def _at_this_price(price: Price, request: Mapping[str, Any], counts: _Most, batch: bool) -> Decimal | None:
-    rates = _input_rates(price, request)
+    cache = [price.cache_write_5m, price.cache_write_1h, price.cache_read] if counts.cached else []
+    rates = [price.input, *cache]
     known = [rate for rate in rates if rate is not None]
     web_search = price.web_search if counts.searches else Decimal(0)
     if price.output is None or web_search is None or len(known) < len(rates):
@@ -165,11 +170,11 @@ def _at_this_price(price: Price, request: Mapping[str, Any], counts: _Most, batc
     return tokens / MILLION + counts.searches * web_search / THOUSAND
 
 
-def _input_rates(price: Price, request: Mapping[str, Any]) -> list[Decimal | None]:
-    """Those that an input token of this request may be charged at."""
-    if '"cache_control"' not in json.dumps(request, default=str):
-        return [price.input]
-    return [price.input, price.cache_write_5m, price.cache_write_1h, price.cache_read]
+def _mentions(value: Any, name: str) -> bool:
+    """Whether `name` is a key anywhere in these plain values."""
+    if isinstance(value, Mapping):
+        return name in value or any(_mentions(item, name) for item in value.values())
+    return isinstance(value, list | tuple) and any(_mentions(item, name) for item in value)
 
 
 def _highest_factor(price: Price, request: Mapping[str, Any], batch: bool) -> Decimal:

@@ -251,8 +251,8 @@ def test_the_last_answers_of_the_same_prompt_are_learnt_from(prompt: Prompt) -> 
 
 
 def test_an_estimate_costs_few_queries(prompt: Prompt, django_assert_num_queries: DjangoAssertNumQueries) -> None:
-    # past answers, prices for the estimate and for the worst case, the model's longest input
-    with django_assert_num_queries(4):
+    # past answers, and prices for the estimate and for the worst case
+    with django_assert_num_queries(3):
         estimate(request(), prompt)
 
 
