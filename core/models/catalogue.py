@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.validators import MinValueValidator
@@ -189,3 +189,15 @@ class Price(models.Model):
         kind = " by contract" if self.contract else ""
         speed = " in fast mode" if self.speed == self.Speed.FAST else ""
         return f"{self.model_id}{kind}{speed} from {self.valid_from}{band}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self._refuse_if_approved("changed: what corrects it is a new entry that replaces it")
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        self._refuse_if_approved("deleted")
+        return super().delete(*args, **kwargs)
+
+    def _refuse_if_approved(self, what: str) -> None:
+        if not self._state.adding and Price.objects.filter(pk=self.pk, approved_at__isnull=False).exists():
+            raise TypeError(f"an approved price is never {what}")

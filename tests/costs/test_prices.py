@@ -105,6 +105,17 @@ def test_one_place_in_the_book_has_one_price_in_force(catalogue: None) -> None:
     entered(valid_from=price.valid_from, contract=True)
 
 
+def test_an_approved_price_is_neither_saved_again_nor_deleted(catalogue: None) -> None:
+    price = Price.objects.get(model_id=SONNET)
+    price.input = D(9)
+
+    with pytest.raises(TypeError, match="never changed"):
+        price.save()
+    with pytest.raises(TypeError, match="never deleted"):
+        price.delete()
+    assert input_rate(TODAY) == D(2)
+
+
 def test_loading_twice_changes_nothing(catalogue: None) -> None:
     assert prices.pending_changes() == []
 
