@@ -22,6 +22,7 @@ from core.costs.explain import explain, percent
 from core.costs.raises import approve, decline, may_decide
 from core.costs.windows import windows_of
 from core.models import Budget, BudgetRequest, BudgetWindow, User
+from core.models.budgets import DEFAULT_THRESHOLDS
 from core.models.fields import MoneyField
 from core.templatetags.admin_words import moment, usd
 
@@ -60,6 +61,7 @@ class BudgetForm(_Base):
     thresholds = ThresholdsField(
         label="Tell the owner at",
         required=False,
+        initial=DEFAULT_THRESHOLDS,
         widget=UnfoldAdminTextInputWidget(),
         help_text="Percent of the limit that is spent, such as 50, 80, 100. Each is told once in a period, by e-mail "
         "and by a banner. Empty: never.",

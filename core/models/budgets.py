@@ -186,4 +186,4 @@ class BudgetRequest(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user} asks for {self.amount} USD"
+        return f"{self.user} asks for {self.amount:.2f} USD"

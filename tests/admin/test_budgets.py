@@ -50,6 +50,7 @@ def decide_url(asked: BudgetRequest) -> str:
 
 def test_finance_makes_a_budget_and_sees_its_period(as_: As, finance: User) -> None:
     page = as_(finance)
+    assert 'value="50, 80, 100"' in page.get(ADD).content.decode()
     answer = page.post(ADD, {**GOOD, "owner": finance.pk})
     assert answer.status_code == 302, answer.content.decode()
 
