@@ -29,7 +29,8 @@ class CallAdmin(ReadOnly, ModelAdmin[Call]):
     list_display_links = ("asked",)
     list_filter = (
         StatusFilter,
-        ("prompt", admin.RelatedOnlyFieldListFilter),
+        # Every prompt: a search for those that have calls reads them all.
+        "prompt",
         ModelFilter,
         "door",
         "lane",
