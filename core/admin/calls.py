@@ -29,7 +29,7 @@ class CallAdmin(ReadOnly, ModelAdmin[Call]):
     list_display_links = ("asked",)
     list_filter = (
         StatusFilter,
-        ("prompt", admin.RelatedOnlyFieldListFilter),
+        "prompt",
         ModelFilter,
         "door",
         "lane",
@@ -43,6 +43,7 @@ class CallAdmin(ReadOnly, ModelAdmin[Call]):
     # The number of rows is never asked for: counting millions of them takes longer than a page may.
     paginator = InfinitePaginator
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     list_disable_select_all = True
     list_per_page = 50
     ordering = ("-created_at", "-id")

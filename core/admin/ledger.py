@@ -32,6 +32,7 @@ class CostRecordAdmin(ReadOnly, ModelAdmin[CostRecord]):
     list_before_template = "admin/core/costrecord/intro.html"
     paginator = InfinitePaginator
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     list_disable_select_all = True
     list_per_page = 50
     ordering = ("-at", "-id")
