@@ -48,7 +48,7 @@ ANTHROPIC_BASE_URL = environment.web_address(
 # How long one attempt at a call may take in all, in seconds.
 CALL_TIMEOUT = environment.whole_number("CALL_TIMEOUT", 600, 1, 86400)
 # A running call whose process has not renewed this lease is taken to be lost, in seconds.
-CALL_LEASE = 30
+CALL_LEASE = environment.whole_number("CALL_LEASE", 30, 3, 3600)
 # How often a call is tried before it is given up.
 CALL_ATTEMPTS = 5
 
