@@ -51,6 +51,7 @@ UNFOLD: dict[str, Any] = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "ENVIRONMENT": "claudeapp.admin_theme.environment",
+    "GLOBAL_CALLBACK": "core.admin.queues.heading",
     "DASHBOARD_CALLBACK": "core.admin.start.dashboard",
     "STYLES": [_stylesheet],
     "SCRIPTS": [_script],

@@ -56,7 +56,7 @@ RECONCILE_ALERT_TO = environment.names("RECONCILE_ALERT_TO")
 # How long one attempt at a call may take in all, in seconds.
 CALL_TIMEOUT = environment.whole_number("CALL_TIMEOUT", 600, 1, 86400)
 # A running call whose process has not renewed this lease is taken to be lost, in seconds.
-CALL_LEASE = 30
+CALL_LEASE = environment.whole_number("CALL_LEASE", 30, 3, 3600)
 # How often a call is tried before it is given up.
 CALL_ATTEMPTS = 5
 
@@ -148,6 +148,8 @@ USE_TZ = True
 # --- Static files ---
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
+# Empty in a trial, where files are served from where they lie; WhiteNoise warns of a missing folder.
+STATIC_ROOT.mkdir(exist_ok=True)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

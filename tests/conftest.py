@@ -47,6 +47,12 @@ def _tests_may_empty_the_ledger() -> None:
 
 
 @pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """The PostgreSQL cluster is thrown away whole; dropping its database would race with sessions just closed."""
+    return environment.cluster is not None
+
+
+@pytest.fixture(scope="session")
 def simulator() -> Iterator[Simulator]:
     """The simulator at the address in the settings, answering at once."""
     port = int(settings.ANTHROPIC_BASE_URL.rsplit(":", 1)[1])

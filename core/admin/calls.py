@@ -44,6 +44,7 @@ class CallAdmin(ReadOnly, ModelAdmin[Call]):
     # The number of rows is never asked for: counting millions of them takes longer than a page may.
     paginator = KeysFirstPaginator
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     list_disable_select_all = True
     list_per_page = 50
     ordering = ("-created_at", "-id")

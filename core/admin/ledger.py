@@ -36,6 +36,7 @@ class CostRecordAdmin(ReadOnly, ModelAdmin[CostRecord]):
     change_form_outer_before_template = "admin/core/costrecord/stand.html"
     paginator = KeysFirstPaginator
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     list_disable_select_all = True
     list_per_page = 50
     ordering = ("-at", "-id")

@@ -29,6 +29,12 @@ def guarded(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     return checked
 
 
+def heading(request: HttpRequest) -> dict[str, str]:
+    """The dashboard's pages have no title of their own; the theme would greet the reader instead."""
+    match = request.resolver_match
+    return {"title": "Queues"} if match and (match.url_name or "").startswith("django_rq") else {}
+
+
 @admin.register(Dashboard)
 class GuardedQueueAdmin(QueueAdmin):
     """django-rq's dashboard, each of whose addresses asks for `core.view_queues`."""

@@ -26,11 +26,13 @@ ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}}
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of an answer that is data: a text, a list of texts, or JSON for what goes deeper."""
+    """One line of an answer that is data: a text, a list of texts, a table, or JSON for what goes deeper."""
 
     label: str
     text: str = ""
     items: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
     deeper: str = ""
 
 
@@ -101,13 +103,26 @@ def _emphasis(state: StateInline, silent: bool) -> bool:
 
 
 def _entry(key: str, value: Any) -> Entry:
-    label = key.replace("_", " ").strip()
-    label = label[:1].upper() + label[1:] or key
+    label = _label(key)
     if isinstance(value, list) and all(not isinstance(item, dict | list) for item in value):
         return Entry(label, items=tuple(_scalar(item) for item in value)) if value else Entry(label, text="none")
+    if isinstance(value, list) and all(_is_flat(item) for item in value):
+        names = list(dict.fromkeys(name for item in value for name in item))
+        rows = tuple(tuple(_scalar(item[name]) if name in item else "" for name in names) for item in value)
+        return Entry(label, columns=tuple(_label(name) for name in names), rows=rows)
     if isinstance(value, dict | list):
         return Entry(label, deeper=_pretty(value))
     return Entry(label, text=_scalar(value))
+
+
+def _label(key: str) -> str:
+    words = key.replace("_", " ").strip()
+    return words[:1].upper() + words[1:] or key
+
+
+def _is_flat(item: Any) -> bool:
+    """Whether it is an object without anything deeper: one row of a table."""
+    return isinstance(item, dict) and all(not isinstance(value, dict | list) for value in item.values())
 
 
 def _scalar(value: Any) -> str:

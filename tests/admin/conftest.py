@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.test import Client
 
 from core.models import Prompt, User
@@ -51,9 +50,3 @@ def submission() -> Callable[..., dict[str, Any]]:
         return {**data, **changes}
 
     return fields
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _static_root() -> None:
-    """WhiteNoise warns of a missing folder, and a warning is an error here."""
-    settings.STATIC_ROOT.mkdir(exist_ok=True)

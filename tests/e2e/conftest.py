@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -44,14 +45,29 @@ class Installation:
         )
         return done.stdout.strip()
 
-    def bill(self) -> Decimal:
-        """What the simulator says it is owed."""
-        return Decimal(httpx2.get(f"{self.simulator_url}/_simulator/bill").json()["total_usd"])
+    def bill(self) -> dict[str, Decimal]:
+        """What the simulator says it is owed, by request id."""
+        entries = httpx2.get(f"{self.simulator_url}/_simulator/bill").json()["entries"]
+        return {entry["request_id"]: Decimal(entry["amount_usd"]) for entry in entries}
 
-    def ledger(self) -> Decimal:
-        """What the ledger says was spent, the demo left out."""
-        code = "from core.models import CostRecord; print(sum(r.amount for r in CostRecord.objects.filter(demo=False)))"
-        return Decimal(self.shell(code))
+    def ledger(self) -> tuple[dict[str, Decimal], int]:
+        """What the ledger says was spent, by request id, and how many amounts it calls unknown; without the demo."""
+        code = (
+            "import json; from core.models import CostRecord as C; rows = C.objects.filter(demo=False);"
+            "print(json.dumps([[r.request_id, r.amount and str(r.amount)] for r in rows]))"
+        )
+        rows = json.loads(self.shell(code))
+        known = {request_id: Decimal(amount) for request_id, amount in rows if amount is not None}
+        return known, len(rows) - len(known)
+
+    def assert_books_agree(self) -> None:
+        """Ledger and bill agree to the last digit, but for what the ledger itself says it does not know."""
+        bill, (known, unknown) = self.bill(), self.ledger()
+        billed_only = {request_id: amount for request_id, amount in bill.items() if request_id not in known}
+        assert known == {request_id: bill[request_id] for request_id in known}
+        assert known
+        assert len(billed_only) == unknown
+        assert sum(bill.values()) == sum(known.values()) + sum(billed_only.values())
 
     def horses(self) -> list[int]:
         """The processes in which its workers run calls now: the children that RQ forks."""
@@ -79,6 +95,8 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
         "DATABASE_URL": environment.another_database("e2e"),
         "REDIS_URL": f"unix://{environment.FOLDER}/redis-e2e.sock",
         "PORT": str(port),
+        # A killed worker is noticed sooner than in earnest, so that nobody waits for it here.
+        "CALL_LEASE": "6",
         "SIMULATOR_PORT": str(simulator_port),
         "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{simulator_port}",
     }

@@ -69,6 +69,14 @@ def test_an_object_is_shown_as_entries() -> None:
     assert '"a": 1' in shown.entries[4].deeper
 
 
+def test_a_list_of_flat_objects_is_shown_as_a_table() -> None:
+    shown = answers.shown('{"lines": [{"unit_price": 2, "tax": null}, {"unit_price": 3, "note": "<b>"}]}')
+    assert shown.entries
+    assert shown.entries[0].columns == ("Unit price", "Tax", "Note")
+    assert shown.entries[0].rows == (("2", "none", ""), ("3", "", "<b>"))
+    assert answers.shown('{"lines": [{"a": [1]}]}').entries[0].deeper  # type: ignore[index]
+
+
 def test_a_very_long_answer_is_shown_as_plain_text() -> None:
     assert answers.shown("x" * 200_001).plain
 

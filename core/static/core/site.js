@@ -4,17 +4,19 @@
 
   // --- Send once: a second click must not pay twice ---
   document.addEventListener("submit", (event) => {
+    // Attributes and not properties: a field that is named «dataset» would take the property's place.
     const form = event.target;
-    if (form.dataset.confirm && !window.confirm(form.dataset.confirm)) {
+    const question = form.getAttribute("data-confirm");
+    if (question && !window.confirm(question)) {
       event.preventDefault();
       return;
     }
-    if (!("once" in form.dataset)) return;
-    if (form.dataset.sent) {
+    if (!form.hasAttribute("data-once")) return;
+    if (form.hasAttribute("data-sent")) {
       event.preventDefault();
       return;
     }
-    form.dataset.sent = "yes";
+    form.setAttribute("data-sent", "yes");
     const button = event.submitter || form.querySelector("button");
     if (!button) return;
     button.setAttribute("aria-disabled", "true");
@@ -26,7 +28,7 @@
   // The page may come back as it was left, with the browser's own «back».
   window.addEventListener("pageshow", () => {
     for (const form of document.querySelectorAll("form[data-sent]")) {
-      delete form.dataset.sent;
+      form.removeAttribute("data-sent");
       for (const button of form.querySelectorAll("button[aria-disabled]")) {
         button.removeAttribute("aria-disabled");
         if (button.dataset.label) button.textContent = button.dataset.label;
