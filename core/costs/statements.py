@@ -47,6 +47,7 @@ _STAND = """
     WHERE c.id = %s"""
 _BRING = "UPDATE core_reservation SET held = %s, spent = %s, released_at = %s WHERE id = %s"
 _COUNT = "UPDATE core_budgetwindow SET spent = spent + %s, reserved = reserved + %s WHERE id = %s"
+_FIELD = MoneyField()
 _FIGURES = 'SELECT spent, "limit" FROM core_budgetwindow WHERE id = %s'
 
 
@@ -140,7 +141,7 @@ def _run(statement: str, values: list[Any]) -> int:
 
 
 def _money(amount: Decimal) -> int:
-    return int(MoneyField().get_prep_value(amount))
+    return int(_FIELD.get_prep_value(amount))
 
 
 def _amount(units: Any) -> Decimal:
