@@ -47,7 +47,7 @@ ROLES_EXPLAINED = {
     "Member": "uses the published prompts on the site; needs no access to this administration",
     "Prompt editor": "writes drafts and tries them for real; does not publish",
     "Prompt publisher": "does what editors do, publishes, takes back and deletes prompts",
-    "Finance": "sees what everybody spent, reads all calls, keeps the price book and the budgets, and decides who gets more",
+    "Finance": "sees what everybody spent, reads all calls, keeps prices and budgets, and decides who gets more",
     "Operator": "reads all calls, runs them again or cancels them, and looks after models and queues",
     "Administrator": "does all of this, and manages people and roles",
 }

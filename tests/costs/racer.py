@@ -12,6 +12,12 @@ from typing import Any
 import django
 
 
+def say(answer: object) -> None:
+    """One line of JSON for whoever started this process."""
+    sys.stdout.write(f"{json.dumps(answer)}\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     django.setup()
     from core.costs.budgets import OverBudgetError
@@ -23,7 +29,7 @@ def main() -> None:
     version = Prompt.objects.get(pk=asked["prompt"]).published
     user = User.objects.get(pk=asked["user"])
     assert version is not None
-    print(json.dumps("ready"), flush=True)
+    say("ready")
     accepted: list[Call] = []
     refused = 0
     sys.stdin.readline()
@@ -32,9 +38,9 @@ def main() -> None:
             accepted.append(accept(version, asked["inputs"], user=user, lane=asked["lane"]))
         except OverBudgetError:
             refused += 1
-    print(json.dumps([len(accepted), refused]), flush=True)
+    say([len(accepted), refused])
     sys.stdin.readline()
-    print(json.dumps([run_call(call.pk).status for call in accepted]), flush=True)
+    say([run_call(call.pk).status for call in accepted])
 
 
 if __name__ == "__main__":
