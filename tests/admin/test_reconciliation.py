@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 
@@ -40,7 +41,13 @@ def plant(simulator: Simulator, **body: str) -> None:
     httpx2.post(f"{simulator.url}/_simulator/differences", json=body)
 
 
-def today() -> str:
+def its_day() -> dt.date:
+    """The day, as the provider counts, of what was asked; the clock may have passed midnight since."""
+    return CostRecord.objects.earliest("at").at.astimezone(dt.UTC).date()
+
+
+def a_day() -> str:
+    """Some day that has begun, where nothing was asked."""
     return timezone.now().date().isoformat()
 
 
@@ -67,7 +74,7 @@ def test_a_day_is_compared_now_and_shown_model_by_model(
     run()
     plant(simulator, kind="extra", model=OPUS, usd="1.5")
 
-    text = as_(finance).post(RUN, {"day": today()}, follow=True).content.decode()
+    text = as_(finance).post(RUN, {"day": its_day()}, follow=True).content.decode()
 
     amount = CostRecord.objects.get().amount
     assert amount is not None
@@ -83,7 +90,8 @@ def test_a_day_is_compared_now_and_shown_model_by_model(
 def test_the_list_has_the_newest_of_a_day_and_its_page_the_others(
     as_: SignIn, finance: User, run: Callable[..., None]
 ) -> None:
-    older, newer = reconcile(timezone.now().date()), reconcile(timezone.now().date())
+    day = timezone.now().date()
+    older, newer = reconcile(day), reconcile(day)
 
     client = as_(finance)
 
@@ -95,7 +103,7 @@ def test_the_list_has_the_newest_of_a_day_and_its_page_the_others(
 def test_the_one_unknown_cost_is_filled_in_with_a_click(as_: SignIn, finance: User, run: Callable[..., None]) -> None:
     run()
     run("[[simulate: cut after=5]]")
-    made = reconcile(timezone.now().date())
+    made = reconcile(its_day())
     line = made.lines.get()
     assert (line.theirs, line.ours) != (None, None)
     client = as_(finance)
@@ -121,7 +129,7 @@ def test_the_page_leads_to_the_records_of_that_day_and_model(
     run()
     run("[[simulate: cut after=5]]")
     client = as_(finance)
-    (row,) = client.get(page_of(reconcile(timezone.now().date()))).context["rows"]
+    (row,) = client.get(page_of(reconcile(its_day()))).context["rows"]
 
     everything = client.get(row.records).context["cl"].result_list
     unknown = client.get(row.unknown).context["cl"].result_list
@@ -134,13 +142,13 @@ def test_who_may_only_look_can_neither_compare_nor_fill_in(
     as_: SignIn, operator: User, editor: User, run: Callable[..., None]
 ) -> None:
     run("[[simulate: cut after=5]]")
-    made = reconcile(timezone.now().date())
+    made = reconcile(its_day())
     fill = reverse("admin:core_reconciliation_fill", args=[made.lines.get().pk])
 
     client = as_(operator)
     assert client.get(page_of(made)).status_code == 200
     assert fill not in client.get(page_of(made)).content.decode()
-    assert [client.post(RUN, {"day": today()}).status_code, client.post(fill).status_code] == [403, 403]
+    assert [client.post(RUN, {"day": its_day()}).status_code, client.post(fill).status_code] == [403, 403]
     client = as_(editor)
     assert [client.get(address).status_code for address in (LIST, page_of(made))] == [403, 403]
     assert [client.post(RUN).status_code, client.post(fill).status_code] == [403, 403]
@@ -162,7 +170,7 @@ def test_a_senseless_day_is_refused_in_words(day: str, as_: SignIn, finance: Use
 
 def test_an_error_is_shown_and_not_hidden(as_: SignIn, finance: User, settings: Settings) -> None:
     settings.SIMULATED = False
-    text = as_(finance).post(RUN, {"day": today()}, follow=True).content.decode()
+    text = as_(finance).post(RUN, {"day": a_day()}, follow=True).content.decode()
     assert "ANTHROPIC_ADMIN_KEY is not set" in text
     assert "Not compared" in as_(finance).get(LIST).content.decode()
 
@@ -172,11 +180,11 @@ def test_the_start_page_says_on_how_many_days_the_sides_differ(
 ) -> None:
     start = reverse("admin:index")
     run()
-    reconcile(timezone.now().date())
+    reconcile(its_day())
     assert "cost report differ" not in as_(finance).get(start).content.decode()
 
     plant(simulator, kind="extra", model=OPUS, usd="1")
-    reconcile(timezone.now().date(), Decimal(0))
+    reconcile(its_day(), Decimal(0))
 
     assert "1 day of the last month: our ledger" in as_(finance).get(start).content.decode()
     assert "cost report differ" not in as_(editor).get(start).content.decode()
