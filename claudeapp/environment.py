@@ -5,8 +5,11 @@ A missing or senseless value ends the process with one line that names the varia
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import ipaddress
 import re
+import socket
 import sys
 import tempfile
 from collections.abc import Callable
@@ -77,6 +80,11 @@ def names(name: str) -> list[str]:
     return [part.strip() for part in text(name).split(",") if part.strip()]
 
 
+def ip_address(name: str, default: str) -> str:
+    raw = text(name, default)
+    return _parsed(name, raw, lambda value: str(ipaddress.ip_address(value)), "must be an address such as 127.0.0.1")
+
+
 def one_of(name: str, default: str, allowed: tuple[str, ...]) -> str:
     raw = text(name, default).upper()
     if raw not in allowed:
@@ -103,7 +111,10 @@ def time_zone(name: str, default: str) -> str:
 def database(name: str, default: str) -> dict[str, object]:
     """Django's settings for the database at the address in `name`; SQLite and PostgreSQL are known."""
     raw = text(name, default)
-    hint = "must be an address such as postgres://user:password@host:5432/name or sqlite:////path/to/file.sqlite3"
+    hint = (
+        "must be an address such as postgres://user:password@host:5432/name, or sqlite:////path/to/file.sqlite3 in a "
+        "folder that exists"
+    )
     # The address may hold a password, so the refusal does not repeat it.
     return _parsed(name, raw, _database_settings, hint, repeat=False)
 
@@ -112,6 +123,20 @@ def mail_server(name: str, default: str) -> dict[str, Any]:
     """Django's settings for the mail server at the address in `name`."""
     hint = "must be an address such as smtp+tls://user:password@host:587, or consolemail:// to only log e-mails"
     return _parsed(name, text(name, default), _mail_settings, hint, repeat=False)
+
+
+def refuse_busy_port(name: str, host: str, port: int) -> None:
+    """End the process with a sentence that names port and variable where somebody listens there already."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        # As a server would: a port whose last connections are only fading is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            free = port + 10 if port < 65_000 else port - 10
+            problem = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror}"
+            refuse(name, f"names port {port}, which {problem}. Choose another, for example {name}={free}.")
 
 
 def default_redis_url() -> str:
@@ -162,10 +187,12 @@ def _database_settings(raw: str) -> dict[str, object]:
     if not settings.get("NAME"):
         raise ValueError(raw)
     if scheme == "sqlite":
+        if settings["NAME"] != ":memory:" and not Path(str(settings["NAME"])).parent.is_dir():
+            raise ValueError("no such folder")
         return {**settings, "OPTIONS": dict(SQLITE_OPTIONS)}
     options = settings.get("OPTIONS")
     given = dict(options) if isinstance(options, dict) else {}
-    return {**settings, "CONN_MAX_AGE": 0, "OPTIONS": {"pool": dict(POOL_OPTIONS), **given}}
+    return {**settings, "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True, "OPTIONS": {"pool": dict(POOL_OPTIONS), **given}}
 
 
 # With Django's defaults 19 % of jobs failed with «database is locked» at 16 threads; with these none did at 256.

@@ -5,9 +5,17 @@ Read in gunicorn's first process, so that a senseless setting stops it there, wi
 
 import os
 
-from claudeapp import settings
+from claudeapp import environment, settings
 
-bind = f"{os.environ.get('HOST', '0.0.0.0')}:{settings.PORT}"  # noqa: S104 - behind a proxy it must be reachable
+# Set on the first reading: when gunicorn reads this again to reload, the port is its own.
+FIRST = "CLAUDEAPP_GUNICORN"
+if FIRST not in os.environ:
+    os.environ[FIRST] = "started"
+    environment.refuse_busy_port("PORT", settings.HOST, settings.PORT)
+
+bind = f"{settings.HOST}:{settings.PORT}" if ":" not in settings.HOST else f"[{settings.HOST}]:{settings.PORT}"
+# Used by the process `api` only; the asynchronous `web` has no use for them.
+threads = settings.WEB_THREADS if os.environ.get("CLAUDEAPP_SERVES") == "api" else 1
 loglevel = settings.LOG_LEVEL.lower()
 control_socket_disable = True
 # Django has nothing to do when the server starts or stops.

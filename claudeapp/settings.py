@@ -15,6 +15,9 @@ environment.read_dotenv(BASE_DIR / ".env")
 
 DEBUG = environment.yes_no("DEBUG", default=False)
 PORT = environment.whole_number("PORT", 8000, 1, 65535)
+HOST = environment.ip_address("HOST", "0.0.0.0")  # noqa: S104 - behind a proxy it must be reachable
+# How many requests the `api` process works on at once.
+WEB_THREADS = environment.whole_number("WEB_THREADS", 200, 1, 10_000)
 LOG_LEVEL = environment.one_of("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 
 # --- Who may reach this server ---
@@ -28,8 +31,12 @@ else:
     environment.required("ALLOWED_HOSTS", "the host names people use, separated by commas.")
     ALLOWED_HOSTS = environment.names("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = environment.names("CSRF_TRUSTED_ORIGINS")
+for host in ALLOWED_HOSTS:
+    if "/" in host or ":" in host.strip("[]").replace("::1", ""):
+        environment.refuse("ALLOWED_HOSTS", f"must hold host names such as claude.example.org, not {host!r}.")
 for origin in CSRF_TRUSTED_ORIGINS:
-    if not origin.startswith(("http://", "https://")):
+    scheme, _, origin_host = origin.partition("://")
+    if scheme not in {"http", "https"} or not origin_host:
         environment.refuse(
             "CSRF_TRUSTED_ORIGINS", f"must hold addresses such as https://claude.example.org, not {origin!r}."
         )
@@ -41,6 +48,8 @@ if not ANTHROPIC_API_KEY and not DEBUG:
 # Without a key the simulator stands in for Claude, and every page says so.
 SIMULATED = not ANTHROPIC_API_KEY
 SIMULATOR_PORT = environment.whole_number("SIMULATOR_PORT", PORT + 1 if PORT < 65535 else PORT - 1, 1, 65535)
+if SIMULATED and SIMULATOR_PORT == PORT:
+    environment.refuse("SIMULATOR_PORT", f"must differ from PORT, which is {PORT} too.")
 ANTHROPIC_BASE_URL = environment.web_address(
     "ANTHROPIC_BASE_URL",
     f"http://127.0.0.1:{SIMULATOR_PORT}" if SIMULATED else "https://api.anthropic.com",
@@ -53,7 +62,7 @@ RECONCILE_API_KEY_IDS = environment.names("RECONCILE_API_KEY_IDS")
 RECONCILE_TOLERANCE_USD = environment.usd("RECONCILE_TOLERANCE_USD", "0.01")
 # Who is told of a difference; empty: everybody who may both see the spend and put costs right.
 RECONCILE_ALERT_TO = environment.names("RECONCILE_ALERT_TO")
-# How long one attempt at a call may take in all, in seconds.
+# How long one attempt at a call may take, in seconds; one that falls silent at the end may take as long once more.
 CALL_TIMEOUT = environment.whole_number("CALL_TIMEOUT", 600, 1, 86400)
 # A running call whose process has not renewed this lease is taken to be lost, in seconds.
 CALL_LEASE = environment.whole_number("CALL_LEASE", 30, 3, 3600)
@@ -69,9 +78,10 @@ REDIS_EMBEDDED = not environment.text("REDIS_URL")
 REDIS_URL = environment.redis_address("REDIS_URL", environment.default_redis_url())
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "core.User"
+AUTHENTICATION_BACKENDS = ["core.models.signing_in.SigningIn"]
 
 # --- Work ---
-_queue = {"URL": REDIS_URL, "DEFAULT_TIMEOUT": CALL_TIMEOUT + 60, "DEFAULT_RESULT_TTL": 60}
+_queue = {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 2 * CALL_TIMEOUT + 60, "DEFAULT_RESULT_TTL": 60}
 RQ_QUEUES: dict[str, dict[str, Any]] = {name: dict(_queue) for name in ("calls", "batches", "housekeeping")}
 RQ = {"WORKER_CLASS": "core.jobs.worker.CallWorker"}
 # The queue dashboard is registered in core.admin, where it asks for a permission and not only for staff status.

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +17,9 @@ if TYPE_CHECKING:
 PASSING_TYPES = frozenset({"rate_limit_error", "overloaded_error", "api_error", "timeout_error"})
 # No person and no wait inside a call's life lifts these; the API sends them as 429 without a `retry-after`.
 SPEND_LIMIT_CODES = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached"})
+
+# Seconds. Nobody means a longer one, and a call that waits for years is a lost one.
+LONGEST_RETRY_AFTER = 86_400.0
 
 
 @dataclass
@@ -105,8 +111,15 @@ def _broken(cause: BaseException) -> ClaudeError:
 
 
 def _retry_after(headers: Any) -> float | None:
-    """Seconds from `retry-after-ms` or `retry-after`; a date or nonsense counts as not given."""
+    """Seconds from `retry-after-ms` or `retry-after`, a number or a date; nonsense counts as not given."""
     for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        with contextlib.suppress(TypeError, ValueError):
-            return max(0.0, float(headers.get(name)) / scale)
+        raw = headers.get(name)
+        if raw is None:
+            continue
+        with contextlib.suppress(ValueError):
+            seconds = float(raw) / scale
+            return min(max(0.0, seconds), LONGEST_RETRY_AFTER) if math.isfinite(seconds) else None
+        with contextlib.suppress(ValueError):
+            at = parsedate_to_datetime(raw)
+            return min(max(0.0, (at - dt.datetime.now(dt.UTC)).total_seconds()), LONGEST_RETRY_AFTER)
     return None

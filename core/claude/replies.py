@@ -79,6 +79,17 @@ class Reply:
         return ""
 
 
+def storable(value: Any) -> Any:
+    """`value` as every database can keep it: PostgreSQL refuses the character NUL, which an answer may hold."""
+    if isinstance(value, str):
+        return value.replace("\x00", "\ufffd")
+    if isinstance(value, list):
+        return [storable(item) for item in value]
+    if isinstance(value, dict):
+        return {storable(key): storable(item) for key, item in value.items()}
+    return value
+
+
 _HANDLERS = {
     "message_start": Reply._start,
     "content_block_start": Reply._start_block,

@@ -5,18 +5,20 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import random
+import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from core.claude import client
 from core.claude.errors import ClaudeError
-from core.claude.replies import Reply
+from core.claude.replies import Reply, storable
 from core.costs import budgets
 from core.costs.ledger import Exchange, settle
 from core.execution.lease import kept, lease_time
@@ -31,6 +33,9 @@ MOST_ATTEMPTS_WHEN_BILLED = 2
 # Seconds before the second attempt; doubled for each further one, up to the longest.
 FIRST_WAIT = 2.0
 LONGEST_WAIT = 60.0
+# Seconds that a settlement waits for a database that is away, and between two tries: fewer than the sweeper's.
+SETTLE_PATIENCE = 600.0
+SETTLE_PAUSE = 0.5
 
 
 @dataclass(frozen=True)
@@ -67,18 +72,35 @@ def _run(call: Call, watch: Watch) -> Outcome:
                 call.first_text_at = call.first_text_at or timezone.now()
                 watch.text(piece)
     except ClaudeError as error:
-        outcome = _settle_error(call, answering.reply, error)
+        outcome = _patiently(partial(_settle_error, call, answering.reply, error))
     else:
-        outcome = _settle_reply(call, answering.reply)
+        outcome = _patiently(partial(_settle_reply, call, answering.reply))
     watch.ended(outcome.status)
     return outcome
+
+
+def _patiently(settlement: Callable[[], Outcome]) -> Outcome:
+    """`settlement`, tried again while the database is away: an answer that was paid for is not thrown away for that.
+
+    It changes nothing the second time, so it does not matter whether a try that broke had been committed.
+    """
+    deadline = time.monotonic() + SETTLE_PATIENCE
+    while True:
+        try:
+            return settlement()
+        except (OperationalError, InterfaceError):
+            if connection.in_atomic_block or time.monotonic() > deadline:
+                raise
+            log.warning("an answer waits for the database", exc_info=True)
+        connection.close()
+        time.sleep(SETTLE_PAUSE)
 
 
 def _settle_reply(call: Call, reply: Reply) -> Outcome:
     end = partial(
         call.succeed,
-        text=reply.text,
-        content=reply.content,
+        text=storable(reply.text),
+        content=storable(reply.content),
         stop_reason=reply.stop_reason,
         model=reply.model or call.model,
         request_id=reply.request_id,
@@ -93,7 +115,7 @@ def _settle_error(call: Call, reply: Reply, error: ClaudeError) -> Outcome:
     details = {
         "error_type": error.type,
         "error_status": error.status,
-        "error_message": error.message,
+        "error_message": storable(error.message),
         "request_id": error.request_id,
     }
     again = error.retryable and may_try_again(call, billed=error.may_be_billed)
@@ -103,7 +125,9 @@ def _settle_error(call: Call, reply: Reply, error: ClaudeError) -> Outcome:
         applied = settle(call, exchange, partial(call.wait, until, details))
         return Outcome(Call.Status.WAITING, until) if applied else Outcome()
     status = Call.Status.DEAD if error.retryable else Call.Status.FAILED
-    applied = settle(call, exchange, partial(call.fail, status, details, text=reply.text, content=reply.content))
+    applied = settle(
+        call, exchange, partial(call.fail, status, details, text=storable(reply.text), content=storable(reply.content))
+    )
     return Outcome(status) if applied else Outcome()
 
 

@@ -50,7 +50,7 @@ def _dispatch_forgotten() -> int:
     now = timezone.now()
     # What waits for its time was «put into the queue» for that time, so it is due at once.
     due = Call.objects.runnable(now).filter(lane=Call.Lane.QUEUE)
-    candidates = [*due.filter(status=Call.Status.WAITING)[:MOST_AT_ONCE], *_unstarted(now)]
+    candidates = [*due.filter(status=Call.Status.WAITING).order_by("not_before")[:MOST_AT_ONCE], *_unstarted(now)]
     if not candidates:
         return 0
     try:
@@ -63,4 +63,6 @@ def _dispatch_forgotten() -> int:
 
 
 def _unstarted(now: dt.datetime) -> list[Call]:
-    return list(Call.objects.forgotten(now, GRACE).filter(status=Call.Status.QUEUED)[:MOST_AT_ONCE])
+    """Those that waited longest first, so that no backlog keeps the same ones waiting."""
+    forgotten = Call.objects.forgotten(now, GRACE).filter(status=Call.Status.QUEUED)
+    return list(forgotten.order_by("dispatched_at")[:MOST_AT_ONCE])

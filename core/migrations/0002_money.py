@@ -11,431 +11,746 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('auth', '0012_alter_user_first_name_max_length'),
-        ('core', '0001_start'),
+        ("auth", "0012_alter_user_first_name_max_length"),
+        ("core", "0001_start"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Budget',
+            name="Budget",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=120)),
-                ('scope', models.CharField(choices=[('organisation', 'The whole organisation'), ('group', 'A group'), ('user', 'A person'), ('key', 'A key'), ('prompt', 'A prompt')], max_length=20, verbose_name='for')),
-                ('amount', core.models.fields.MoneyField(validators=[django.core.validators.MinValueValidator(0)], verbose_name='amount in USD')),
-                ('period', models.CharField(choices=[('day', 'Each day'), ('week', 'Each week'), ('month', 'Each month'), ('once', 'Once')], default='month', max_length=10)),
-                ('starts_on', models.DateField(default=django.utils.timezone.localdate, verbose_name='first day')),
-                ('ends_on', models.DateField(blank=True, help_text='For «once», and to let a budget end.', null=True, verbose_name='last day')),
-                ('thresholds', models.JSONField(blank=True, default=core.models.budgets.default_thresholds, help_text='Percent of the amount: [50, 80, 100].', verbose_name='tell at')),
-                ('hard', models.BooleanField(default=True, help_text='Otherwise it only tells, and spending goes on.', verbose_name='refuse what would exceed it')),
-                ('active', models.BooleanField(default=True)),
-                ('demo', models.BooleanField(default=False, editable=False, verbose_name='demo data')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=120)),
+                (
+                    "scope",
+                    models.CharField(
+                        choices=[
+                            ("organisation", "The whole organisation"),
+                            ("group", "A group"),
+                            ("user", "A person"),
+                            ("key", "A key"),
+                            ("prompt", "A prompt"),
+                        ],
+                        max_length=20,
+                        verbose_name="for",
+                    ),
+                ),
+                (
+                    "amount",
+                    core.models.fields.MoneyField(
+                        validators=[django.core.validators.MinValueValidator(0)], verbose_name="amount in USD"
+                    ),
+                ),
+                (
+                    "period",
+                    models.CharField(
+                        choices=[("day", "Each day"), ("week", "Each week"), ("month", "Each month"), ("once", "Once")],
+                        default="month",
+                        max_length=10,
+                    ),
+                ),
+                ("starts_on", models.DateField(default=django.utils.timezone.localdate, verbose_name="first day")),
+                (
+                    "ends_on",
+                    models.DateField(
+                        blank=True, help_text="For «once», and to let a budget end.", null=True, verbose_name="last day"
+                    ),
+                ),
+                (
+                    "thresholds",
+                    models.JSONField(
+                        blank=True,
+                        default=core.models.budgets.default_thresholds,
+                        help_text="Percent of the amount: [50, 80, 100].",
+                        verbose_name="tell at",
+                    ),
+                ),
+                (
+                    "hard",
+                    models.BooleanField(
+                        default=True,
+                        help_text="Otherwise it only tells, and spending goes on.",
+                        verbose_name="refuse what would exceed it",
+                    ),
+                ),
+                ("active", models.BooleanField(default=True)),
+                ("demo", models.BooleanField(default=False, editable=False, verbose_name="demo data")),
             ],
             options={
-                'ordering': ['name'],
-                'permissions': [('decide_any_budget', "Can decide about any budget's requests for more")],
+                "ordering": ["name"],
+                "permissions": [("decide_any_budget", "Can decide about any budget's requests for more")],
             },
         ),
         migrations.CreateModel(
-            name='BudgetNotice',
+            name="BudgetNotice",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('percent', models.PositiveSmallIntegerField()),
-                ('at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("percent", models.PositiveSmallIntegerField()),
+                ("at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
             ],
         ),
         migrations.CreateModel(
-            name='BudgetRequest',
+            name="BudgetRequest",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('amount', core.models.fields.MoneyField(validators=[django.core.validators.MinValueValidator(0)], verbose_name='amount in USD')),
-                ('reason', models.TextField(max_length=1000)),
-                ('status', models.CharField(choices=[('open', 'Waits for a decision'), ('approved', 'Approved'), ('declined', 'Declined')], default='open', max_length=10)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='asked')),
-                ('decided_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='decided')),
-                ('answer', models.CharField(blank=True, max_length=300)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "amount",
+                    core.models.fields.MoneyField(
+                        validators=[django.core.validators.MinValueValidator(0)], verbose_name="amount in USD"
+                    ),
+                ),
+                ("reason", models.TextField(max_length=1000)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("open", "Waits for a decision"), ("approved", "Approved"), ("declined", "Declined")],
+                        default="open",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="asked"),
+                ),
+                ("decided_at", models.DateTimeField(blank=True, editable=False, null=True, verbose_name="decided")),
+                ("answer", models.CharField(blank=True, max_length=300)),
             ],
             options={
-                'verbose_name': 'request for more',
-                'verbose_name_plural': 'requests for more',
-                'ordering': ['-created_at'],
+                "verbose_name": "request for more",
+                "verbose_name_plural": "requests for more",
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='BudgetWindow',
+            name="BudgetWindow",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('first_day', models.DateField()),
-                ('last_day', models.DateField(blank=True, null=True)),
-                ('limit', core.models.fields.MoneyField()),
-                ('spent', core.models.fields.MoneyField(default=0)),
-                ('reserved', core.models.fields.MoneyField(default=0)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("first_day", models.DateField()),
+                ("last_day", models.DateField(blank=True, null=True)),
+                ("limit", core.models.fields.MoneyField()),
+                ("spent", core.models.fields.MoneyField(default=0)),
+                ("reserved", core.models.fields.MoneyField(default=0)),
             ],
             options={
-                'ordering': ['budget', '-first_day'],
+                "ordering": ["budget", "-first_day"],
             },
         ),
         migrations.CreateModel(
-            name='ClosedMonth',
+            name="ClosedMonth",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('first_day', models.DateField(unique=True)),
-                ('amount', core.models.fields.MoneyField(verbose_name='total when it was closed')),
-                ('closed_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("first_day", models.DateField(unique=True)),
+                ("amount", core.models.fields.MoneyField(verbose_name="total when it was closed")),
+                ("closed_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
             ],
             options={
-                'verbose_name': 'closed month',
-                'ordering': ['-first_day'],
+                "verbose_name": "closed month",
+                "ordering": ["-first_day"],
             },
         ),
         migrations.CreateModel(
-            name='Key',
+            name="Key",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=120)),
-                ('prefix', models.CharField(editable=False, max_length=16, unique=True)),
-                ('digest', models.CharField(editable=False, max_length=64, unique=True)),
-                ('cost_centre', models.CharField(blank=True, help_text="Empty: the owner's. What its calls are charged to.", max_length=40, verbose_name='cost centre')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='made')),
-                ('revoked_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='revoked')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=120)),
+                ("prefix", models.CharField(editable=False, max_length=16, unique=True)),
+                ("digest", models.CharField(editable=False, max_length=64, unique=True)),
+                (
+                    "cost_centre",
+                    models.CharField(
+                        blank=True,
+                        help_text="Empty: the owner's. What its calls are charged to.",
+                        max_length=40,
+                        verbose_name="cost centre",
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="made"),
+                ),
+                ("revoked_at", models.DateTimeField(blank=True, editable=False, null=True, verbose_name="revoked")),
             ],
             options={
-                'ordering': ['name', 'pk'],
+                "ordering": ["name", "pk"],
             },
         ),
         migrations.CreateModel(
-            name='PendingRollup',
+            name="PendingRollup",
             fields=[
-                ('record', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='pending', serialize=False, to='core.costrecord')),
+                (
+                    "record",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="pending",
+                        serialize=False,
+                        to="core.costrecord",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Reconciliation',
+            name="Reconciliation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('day', models.DateField()),
-                ('at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='compared')),
-                ('tolerance', core.models.fields.MoneyField(verbose_name='tolerance in USD')),
-                ('error', models.CharField(blank=True, max_length=500)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("day", models.DateField()),
+                (
+                    "at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="compared"),
+                ),
+                ("tolerance", core.models.fields.MoneyField(verbose_name="tolerance in USD")),
+                ("error", models.CharField(blank=True, max_length=500)),
             ],
             options={
-                'ordering': ['-day', '-at'],
+                "ordering": ["-day", "-at"],
             },
         ),
         migrations.CreateModel(
-            name='ReconciliationLine',
+            name="ReconciliationLine",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('model', models.CharField(max_length=120)),
-                ('ours', core.models.fields.MoneyField(null=True)),
-                ('theirs', core.models.fields.MoneyField(null=True)),
-                ('unknown', models.PositiveIntegerField(default=0, verbose_name='unknown costs of ours')),
-                ('verdict', models.CharField(choices=[('matched', 'Matched'), ('ours_only', 'Only in our ledger'), ('theirs_only', "Only in the provider's report"), ('price_differs', 'The amounts differ'), ('unknown_here', 'Explained by unknown costs of ours')], max_length=20)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("model", models.CharField(max_length=120)),
+                ("ours", core.models.fields.MoneyField(null=True)),
+                ("theirs", core.models.fields.MoneyField(null=True)),
+                ("unknown", models.PositiveIntegerField(default=0, verbose_name="unknown costs of ours")),
+                (
+                    "verdict",
+                    models.CharField(
+                        choices=[
+                            ("matched", "Matched"),
+                            ("ours_only", "Only in our ledger"),
+                            ("theirs_only", "Only in the provider's report"),
+                            ("price_differs", "The amounts differ"),
+                            ("unknown_here", "Explained by unknown costs of ours"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'compared model',
-                'ordering': ['reconciliation', 'model'],
+                "verbose_name": "compared model",
+                "ordering": ["reconciliation", "model"],
             },
         ),
         migrations.CreateModel(
-            name='Reservation',
+            name="Reservation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('amount', core.models.fields.MoneyField()),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('released_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("amount", core.models.fields.MoneyField()),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("released_at", models.DateTimeField(blank=True, editable=False, null=True)),
             ],
         ),
         migrations.CreateModel(
-            name='SpendRollup',
+            name="SpendRollup",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('grain', models.CharField(choices=[('day', 'Day'), ('month', 'Month')], max_length=5)),
-                ('starts_on', models.DateField()),
-                ('dimension', models.CharField(choices=[('total', 'Total'), ('prompt', 'Prompt'), ('model', 'Model'), ('user', 'Person'), ('team', 'Team'), ('key', 'Key'), ('lane', 'Lane'), ('cost_centre', 'Cost centre')], max_length=12)),
-                ('value', models.CharField(blank=True, max_length=120)),
-                ('amount', core.models.fields.MoneyField(default=0)),
-                ('records', models.BigIntegerField(default=0)),
-                ('unknown', models.BigIntegerField(default=0)),
-                ('input_tokens', models.BigIntegerField(default=0)),
-                ('output_tokens', models.BigIntegerField(default=0)),
-                ('saved_by_cache', core.models.fields.MoneyField(default=0)),
-                ('saved_by_batch', core.models.fields.MoneyField(default=0)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("grain", models.CharField(choices=[("day", "Day"), ("month", "Month")], max_length=5)),
+                ("starts_on", models.DateField()),
+                (
+                    "dimension",
+                    models.CharField(
+                        choices=[
+                            ("total", "Total"),
+                            ("prompt", "Prompt"),
+                            ("model", "Model"),
+                            ("user", "Person"),
+                            ("team", "Team"),
+                            ("key", "Key"),
+                            ("lane", "Lane"),
+                            ("cost_centre", "Cost centre"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("value", models.CharField(blank=True, max_length=120)),
+                ("amount", core.models.fields.MoneyField(default=0)),
+                ("records", models.BigIntegerField(default=0)),
+                ("unknown", models.BigIntegerField(default=0)),
+                ("input_tokens", models.BigIntegerField(default=0)),
+                ("output_tokens", models.BigIntegerField(default=0)),
+                ("saved_by_cache", core.models.fields.MoneyField(default=0)),
+                ("saved_by_batch", core.models.fields.MoneyField(default=0)),
             ],
         ),
         migrations.AlterModelOptions(
-            name='costrecord',
-            options={'ordering': ['-at', '-id'], 'permissions': [('view_spend', 'Can see what everybody spent'), ('correct_cost', 'Can fill in unknown costs and put amounts right'), ('close_month', 'Can close a month')], 'verbose_name': 'cost record'},
+            name="costrecord",
+            options={
+                "ordering": ["-at", "-id"],
+                "permissions": [
+                    ("view_spend", "Can see what everybody spent"),
+                    ("correct_cost", "Can fill in unknown costs and put amounts right"),
+                    ("close_month", "Can close a month"),
+                ],
+                "verbose_name": "cost record",
+            },
         ),
         migrations.AlterModelOptions(
-            name='price',
-            options={'ordering': ['model', '-valid_from', 'above_input_tokens'], 'permissions': [('approve_price', 'Can approve prices that somebody else entered'), ('approve_own_price', 'Can approve prices that they entered themselves')]},
+            name="price",
+            options={
+                "ordering": ["model", "-valid_from", "above_input_tokens"],
+                "permissions": [
+                    ("approve_price", "Can approve prices that somebody else entered"),
+                    ("approve_own_price", "Can approve prices that they entered themselves"),
+                ],
+            },
         ),
         migrations.RemoveConstraint(
-            model_name='price',
-            name='one_price_per_model_day_and_band',
+            model_name="price",
+            name="one_price_per_model_day_and_band",
         ),
         migrations.AddField(
-            model_name='costrecord',
-            name='booked_on',
-            field=models.DateField(default=django.utils.timezone.localdate, verbose_name='counts for'),
+            model_name="costrecord",
+            name="booked_on",
+            field=models.DateField(default=django.utils.timezone.localdate, verbose_name="counts for"),
         ),
         migrations.AddField(
-            model_name='costrecord',
-            name='cost_centre',
-            field=models.CharField(blank=True, max_length=40, verbose_name='cost centre'),
+            model_name="costrecord",
+            name="cost_centre",
+            field=models.CharField(blank=True, max_length=40, verbose_name="cost centre"),
         ),
         migrations.AddField(
-            model_name='costrecord',
-            name='entered_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="costrecord",
+            name="entered_by",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='costrecord',
-            name='lane',
-            field=models.CharField(choices=[('sync', 'At once'), ('stream', 'Stream'), ('queue', 'Queue'), ('batch', 'Batch')], default='queue', max_length=10),
+            model_name="costrecord",
+            name="lane",
+            field=models.CharField(
+                choices=[("sync", "At once"), ("stream", "Stream"), ("queue", "Queue"), ("batch", "Batch")],
+                default="queue",
+                max_length=10,
+            ),
         ),
         migrations.AddField(
-            model_name='costrecord',
-            name='note',
+            model_name="costrecord",
+            name="note",
             field=models.CharField(blank=True, max_length=300),
         ),
         migrations.AddField(
-            model_name='costrecord',
-            name='parts',
-            field=models.JSONField(null=True, verbose_name='parts of the amount'),
+            model_name="costrecord",
+            name="parts",
+            field=models.JSONField(null=True, verbose_name="parts of the amount"),
         ),
         migrations.AddField(
-            model_name='costrecord',
-            name='saved_by_batch',
-            field=core.models.fields.MoneyField(null=True, verbose_name='saved by batching, in USD'),
+            model_name="costrecord",
+            name="saved_by_batch",
+            field=core.models.fields.MoneyField(null=True, verbose_name="saved by batching, in USD"),
         ),
         migrations.AddField(
-            model_name='costrecord',
-            name='saved_by_cache',
-            field=core.models.fields.MoneyField(null=True, verbose_name='saved by caching, in USD'),
+            model_name="costrecord",
+            name="saved_by_cache",
+            field=core.models.fields.MoneyField(null=True, verbose_name="saved by caching, in USD"),
         ),
         migrations.AddField(
-            model_name='costrecord',
-            name='source',
-            field=models.CharField(choices=[('settled', 'Settled with the answer'), ('by_hand', 'Entered by hand'), ('reconciled', "From the provider's report"), ('repriced', 'Priced anew')], default='settled', max_length=20, verbose_name='how it came'),
+            model_name="costrecord",
+            name="source",
+            field=models.CharField(
+                choices=[
+                    ("settled", "Settled with the answer"),
+                    ("by_hand", "Entered by hand"),
+                    ("reconciled", "From the provider's report"),
+                    ("repriced", "Priced anew"),
+                ],
+                default="settled",
+                max_length=20,
+                verbose_name="how it came",
+            ),
         ),
         migrations.AddField(
-            model_name='costrecord',
-            name='team',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='auth.group'),
+            model_name="costrecord",
+            name="team",
+            field=models.ForeignKey(
+                blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="auth.group"
+            ),
         ),
         migrations.AddField(
-            model_name='price',
-            name='approved_at',
-            field=models.DateTimeField(blank=True, editable=False, null=True, verbose_name='approved'),
+            model_name="price",
+            name="approved_at",
+            field=models.DateTimeField(blank=True, editable=False, null=True, verbose_name="approved"),
         ),
         migrations.AddField(
-            model_name='price',
-            name='approved_by',
-            field=models.ForeignKey(blank=True, editable=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="price",
+            name="approved_by",
+            field=models.ForeignKey(
+                blank=True,
+                editable=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='price',
-            name='batch_factor',
-            field=models.DecimalField(decimal_places=4, default=Decimal('0.5'), help_text="On every token kind. Source: the API's pricing page.", max_digits=6, validators=[django.core.validators.MinValueValidator(Decimal('0'))], verbose_name='factor for batches'),
+            model_name="price",
+            name="batch_factor",
+            field=models.DecimalField(
+                decimal_places=4,
+                default=Decimal("0.5"),
+                help_text="On every token kind. Source: the API's pricing page.",
+                max_digits=6,
+                validators=[django.core.validators.MinValueValidator(Decimal("0"))],
+                verbose_name="factor for batches",
+            ),
         ),
         migrations.AddField(
-            model_name='price',
-            name='contract',
-            field=models.BooleanField(default=False, help_text='A contract price wins over the list price on its days.', verbose_name='our own contract price'),
+            model_name="price",
+            name="contract",
+            field=models.BooleanField(
+                default=False,
+                help_text="A contract price wins over the list price on its days.",
+                verbose_name="our own contract price",
+            ),
         ),
         migrations.AddField(
-            model_name='price',
-            name='created_at',
-            field=models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='entered'),
+            model_name="price",
+            name="created_at",
+            field=models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="entered"),
         ),
         migrations.AddField(
-            model_name='price',
-            name='created_by',
-            field=models.ForeignKey(blank=True, editable=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="price",
+            name="created_by",
+            field=models.ForeignKey(
+                blank=True,
+                editable=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='price',
-            name='note',
+            model_name="price",
+            name="note",
             field=models.CharField(blank=True, max_length=300),
         ),
         migrations.AddField(
-            model_name='price',
-            name='priority_factor',
-            field=models.DecimalField(decimal_places=4, default=Decimal('1'), help_text='On every token kind.', max_digits=6, validators=[django.core.validators.MinValueValidator(Decimal('0'))], verbose_name='factor for the priority tier'),
+            model_name="price",
+            name="priority_factor",
+            field=models.DecimalField(
+                decimal_places=4,
+                default=Decimal("1"),
+                help_text="On every token kind.",
+                max_digits=6,
+                validators=[django.core.validators.MinValueValidator(Decimal("0"))],
+                verbose_name="factor for the priority tier",
+            ),
         ),
         migrations.AddField(
-            model_name='price',
-            name='replaced_by',
-            field=models.ForeignKey(blank=True, editable=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='replaces', to='core.price'),
+            model_name="price",
+            name="replaced_by",
+            field=models.ForeignKey(
+                blank=True,
+                editable=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="replaces",
+                to="core.price",
+            ),
         ),
         migrations.AddField(
-            model_name='price',
-            name='speed',
-            field=models.CharField(choices=[('standard', 'Standard'), ('fast', 'Fast')], default='standard', max_length=10),
+            model_name="price",
+            name="speed",
+            field=models.CharField(
+                choices=[("standard", "Standard"), ("fast", "Fast")], default="standard", max_length=10
+            ),
         ),
         migrations.AddField(
-            model_name='price',
-            name='us_factor',
-            field=models.DecimalField(decimal_places=4, default=Decimal('1.1'), help_text='On every token kind.', max_digits=6, validators=[django.core.validators.MinValueValidator(Decimal('0'))], verbose_name='factor for inference kept in the US'),
+            model_name="price",
+            name="us_factor",
+            field=models.DecimalField(
+                decimal_places=4,
+                default=Decimal("1.1"),
+                help_text="On every token kind.",
+                max_digits=6,
+                validators=[django.core.validators.MinValueValidator(Decimal("0"))],
+                verbose_name="factor for inference kept in the US",
+            ),
         ),
         migrations.AddField(
-            model_name='price',
-            name='valid_until',
-            field=models.DateField(blank=True, help_text='Its last day. Empty: until a newer price of the same kind begins.', null=True, verbose_name='until'),
+            model_name="price",
+            name="valid_until",
+            field=models.DateField(
+                blank=True,
+                help_text="Its last day. Empty: until a newer price of the same kind begins.",
+                null=True,
+                verbose_name="until",
+            ),
         ),
         migrations.AddField(
-            model_name='user',
-            name='cost_centre',
-            field=models.CharField(blank=True, help_text="What this person's calls are charged to on reports.", max_length=40, verbose_name='cost centre'),
+            model_name="user",
+            name="cost_centre",
+            field=models.CharField(
+                blank=True,
+                help_text="What this person's calls are charged to on reports.",
+                max_length=40,
+                verbose_name="cost centre",
+            ),
         ),
         migrations.AddField(
-            model_name='user',
-            name='team',
-            field=models.ForeignKey(blank=True, help_text="The one group that this person's calls count for on reports. Budgets of all their groups apply.", null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='team_members', to='auth.group'),
+            model_name="user",
+            name="team",
+            field=models.ForeignKey(
+                blank=True,
+                help_text="The one group that this person's calls count for on reports. Budgets of all their groups apply.",
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="team_members",
+                to="auth.group",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='price',
-            constraint=models.UniqueConstraint(condition=models.Q(('approved_at__isnull', False), ('replaced_by', None)), fields=('model', 'contract', 'speed', 'valid_from', 'above_input_tokens'), name='one_price_in_force_per_model_day_and_band', violation_error_message='There is a price for this model, day and length of input already.'),
+            model_name="price",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("approved_at__isnull", False), ("replaced_by", None)),
+                fields=("model", "contract", "speed", "valid_from", "above_input_tokens"),
+                name="one_price_in_force_per_model_day_and_band",
+                violation_error_message="There is a price for this model, day and length of input already.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='price',
-            constraint=models.CheckConstraint(condition=models.Q(('valid_until', None), ('valid_until__gte', models.F('valid_from')), _connector='OR'), name='price_ends_after_it_begins'),
+            model_name="price",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("valid_until", None), ("valid_until__gte", models.F("valid_from")), _connector="OR"
+                ),
+                name="price_ends_after_it_begins",
+            ),
         ),
         migrations.AddField(
-            model_name='budget',
-            name='group',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='budgets', to='auth.group'),
+            model_name="budget",
+            name="group",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="budgets",
+                to="auth.group",
+            ),
         ),
         migrations.AddField(
-            model_name='budget',
-            name='owner',
-            field=models.ForeignKey(help_text='Is told at each threshold, and decides when somebody asks for more.', on_delete=django.db.models.deletion.PROTECT, related_name='owned_budgets', to=settings.AUTH_USER_MODEL),
+            model_name="budget",
+            name="owner",
+            field=models.ForeignKey(
+                help_text="Is told at each threshold, and decides when somebody asks for more.",
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="owned_budgets",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='budget',
-            name='prompt',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='budgets', to='core.prompt'),
+            model_name="budget",
+            name="prompt",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="budgets",
+                to="core.prompt",
+            ),
         ),
         migrations.AddField(
-            model_name='budget',
-            name='user',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='budgets', to=settings.AUTH_USER_MODEL, verbose_name='person'),
+            model_name="budget",
+            name="user",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="budgets",
+                to=settings.AUTH_USER_MODEL,
+                verbose_name="person",
+            ),
         ),
         migrations.AddField(
-            model_name='budgetrequest',
-            name='decided_by',
-            field=models.ForeignKey(blank=True, editable=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="budgetrequest",
+            name="decided_by",
+            field=models.ForeignKey(
+                blank=True,
+                editable=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='budgetrequest',
-            name='user',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='budget_requests', to=settings.AUTH_USER_MODEL, verbose_name='person'),
+            model_name="budgetrequest",
+            name="user",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="budget_requests",
+                to=settings.AUTH_USER_MODEL,
+                verbose_name="person",
+            ),
         ),
         migrations.AddField(
-            model_name='budgetwindow',
-            name='budget',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='windows', to='core.budget'),
+            model_name="budgetwindow",
+            name="budget",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="windows", to="core.budget"
+            ),
         ),
         migrations.AddField(
-            model_name='budgetrequest',
-            name='window',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='requests', to='core.budgetwindow'),
+            model_name="budgetrequest",
+            name="window",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="requests", to="core.budgetwindow"
+            ),
         ),
         migrations.AddField(
-            model_name='budgetnotice',
-            name='window',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='notices', to='core.budgetwindow'),
+            model_name="budgetnotice",
+            name="window",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="notices", to="core.budgetwindow"
+            ),
         ),
         migrations.AddField(
-            model_name='closedmonth',
-            name='closed_by',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="closedmonth",
+            name="closed_by",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+            ),
         ),
         migrations.AddField(
-            model_name='key',
-            name='user',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='keys', to=settings.AUTH_USER_MODEL, verbose_name='owner'),
+            model_name="key",
+            name="user",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="keys",
+                to=settings.AUTH_USER_MODEL,
+                verbose_name="owner",
+            ),
         ),
         migrations.AddField(
-            model_name='budget',
-            name='key',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='budgets', to='core.key'),
+            model_name="budget",
+            name="key",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="budgets",
+                to="core.key",
+            ),
         ),
         migrations.AddField(
-            model_name='call',
-            name='key',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='calls', to='core.key'),
+            model_name="call",
+            name="key",
+            field=models.ForeignKey(
+                blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name="calls", to="core.key"
+            ),
         ),
         migrations.AddField(
-            model_name='costrecord',
-            name='key',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='core.key'),
+            model_name="costrecord",
+            name="key",
+            field=models.ForeignKey(
+                blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="core.key"
+            ),
         ),
         migrations.AddIndex(
-            model_name='costrecord',
-            index=models.Index(fields=['booked_on'], name='cost_day'),
+            model_name="costrecord",
+            index=models.Index(fields=["booked_on"], name="cost_day"),
         ),
         migrations.AddIndex(
-            model_name='costrecord',
-            index=models.Index(condition=models.Q(('amount__isnull', True)), fields=['-at', '-id'], name='cost_unknown'),
+            model_name="costrecord",
+            index=models.Index(
+                condition=models.Q(("amount__isnull", True)), fields=["-at", "-id"], name="cost_unknown"
+            ),
         ),
         migrations.AddIndex(
-            model_name='reconciliation',
-            index=models.Index(fields=['day', '-at'], name='reconciliation_newest'),
+            model_name="reconciliation",
+            index=models.Index(fields=["day", "-at"], name="reconciliation_newest"),
         ),
         migrations.AddField(
-            model_name='reconciliationline',
-            name='reconciliation',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='lines', to='core.reconciliation'),
+            model_name="reconciliationline",
+            name="reconciliation",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="lines", to="core.reconciliation"
+            ),
         ),
         migrations.AddField(
-            model_name='reservation',
-            name='call',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='reservations', to='core.call'),
+            model_name="reservation",
+            name="call",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="reservations", to="core.call"
+            ),
         ),
         migrations.AddField(
-            model_name='reservation',
-            name='window',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='reservations', to='core.budgetwindow'),
+            model_name="reservation",
+            name="window",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="reservations", to="core.budgetwindow"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='spendrollup',
-            constraint=models.UniqueConstraint(fields=('dimension', 'grain', 'starts_on', 'value'), name='one_rollup_per_value'),
+            model_name="spendrollup",
+            constraint=models.UniqueConstraint(
+                fields=("dimension", "grain", "starts_on", "value"), name="one_rollup_per_value"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='budgetwindow',
-            constraint=models.UniqueConstraint(fields=('budget', 'first_day'), name='one_window_per_budget_and_period'),
+            model_name="budgetwindow",
+            constraint=models.UniqueConstraint(fields=("budget", "first_day"), name="one_window_per_budget_and_period"),
         ),
         migrations.AddConstraint(
-            model_name='budgetwindow',
-            constraint=models.CheckConstraint(condition=models.Q(('reserved__gte', 0)), name='reserved_not_negative'),
+            model_name="budgetwindow",
+            constraint=models.CheckConstraint(condition=models.Q(("reserved__gte", 0)), name="reserved_not_negative"),
         ),
         migrations.AddConstraint(
-            model_name='budgetrequest',
-            constraint=models.CheckConstraint(condition=models.Q(('amount__gt', 0)), name='asks_for_something'),
+            model_name="budgetrequest",
+            constraint=models.CheckConstraint(condition=models.Q(("amount__gt", 0)), name="asks_for_something"),
         ),
         migrations.AddConstraint(
-            model_name='budgetrequest',
-            constraint=models.UniqueConstraint(condition=models.Q(('status', 'open')), fields=('window', 'user'), name='one_open_request_per_person_and_window'),
+            model_name="budgetrequest",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("status", "open")),
+                fields=("window", "user"),
+                name="one_open_request_per_person_and_window",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='budgetnotice',
-            constraint=models.UniqueConstraint(fields=('window', 'percent'), name='one_notice_per_threshold'),
+            model_name="budgetnotice",
+            constraint=models.UniqueConstraint(fields=("window", "percent"), name="one_notice_per_threshold"),
         ),
         migrations.AddConstraint(
-            model_name='budget',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('group', None), ('key', None), ('prompt', None), ('scope', 'organisation'), ('user', None)), models.Q(('group__isnull', False), ('key', None), ('prompt', None), ('scope', 'group'), ('user', None)), models.Q(('group', None), ('key', None), ('prompt', None), ('scope', 'user'), ('user__isnull', False)), models.Q(('group', None), ('key__isnull', False), ('prompt', None), ('scope', 'key'), ('user', None)), models.Q(('group', None), ('key', None), ('prompt__isnull', False), ('scope', 'prompt'), ('user', None)), _connector='OR'), name='budget_names_what_it_is_for'),
+            model_name="budget",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("group", None), ("key", None), ("prompt", None), ("scope", "organisation"), ("user", None)
+                    ),
+                    models.Q(
+                        ("group__isnull", False), ("key", None), ("prompt", None), ("scope", "group"), ("user", None)
+                    ),
+                    models.Q(
+                        ("group", None), ("key", None), ("prompt", None), ("scope", "user"), ("user__isnull", False)
+                    ),
+                    models.Q(
+                        ("group", None), ("key__isnull", False), ("prompt", None), ("scope", "key"), ("user", None)
+                    ),
+                    models.Q(
+                        ("group", None), ("key", None), ("prompt__isnull", False), ("scope", "prompt"), ("user", None)
+                    ),
+                    _connector="OR",
+                ),
+                name="budget_names_what_it_is_for",
+            ),
         ),
         migrations.AddIndex(
-            model_name='reservation',
-            index=models.Index(condition=models.Q(('released_at', None)), fields=['created_at'], name='reservation_held'),
+            model_name="reservation",
+            index=models.Index(
+                condition=models.Q(("released_at", None)), fields=["created_at"], name="reservation_held"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='reservation',
-            constraint=models.UniqueConstraint(fields=('call', 'window'), name='one_reservation_per_call_and_window'),
+            model_name="reservation",
+            constraint=models.UniqueConstraint(fields=("call", "window"), name="one_reservation_per_call_and_window"),
         ),
     ]

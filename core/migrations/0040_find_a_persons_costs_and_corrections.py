@@ -10,8 +10,6 @@ class Migration(migrations.Migration):
         migrations.AddIndex("costrecord", models.Index(fields=["user", "booked_on"], name="cost_day_of_user")),
         migrations.AddIndex(
             "costrecord",
-            models.Index(
-                fields=["booked_on"], name="cost_correction_day", condition=models.Q(corrects__isnull=False)
-            ),
+            models.Index(fields=["booked_on"], name="cost_correction_day", condition=models.Q(corrects__isnull=False)),
         ),
     ]

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from core.models.people import User
 
 VARIABLE_NAME = RegexValidator(
-    r"^[a-z][a-z0-9_]*$", "Use small letters, digits and underscores, beginning with a letter: customer_name."
+    # A form has a field of the excluded name already.
+    r"^(?!csrfmiddlewaretoken$)[a-z][a-z0-9_]*\Z",
+    "Use small letters, digits and underscores, beginning with a letter: customer_name.",
 )
 
 

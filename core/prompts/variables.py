@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 # No text that a person types into a form is longer; it bounds what one call may hold.
 LONGEST_TEXT = 400_000
 # «1,000» is a thousand to one reader and one to another, so a comma is not guessed at.
+# Exponents of at most two digits, so that no short text becomes a number a mile long.
+_NUMBER = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _NOT_A_NUMBER = "Please enter a number, such as 12 or 12.5, without spaces or commas."
 
 
@@ -67,12 +71,9 @@ def _clean_choice(spec: VariableSpec, text: str) -> str:
 
 
 def _clean_number(spec: VariableSpec, text: str) -> str:
-    try:
-        number = Decimal(text) if len(text) <= 40 else Decimal("NaN")
-    except InvalidOperation as error:
-        raise UnusableError(_NOT_A_NUMBER) from error
-    if not number.is_finite():
+    if not _NUMBER.fullmatch(text):
         raise UnusableError(_NOT_A_NUMBER)
+    number = Decimal(text)
     if spec.minimum is not None and number < spec.minimum:
         raise UnusableError(f"Please enter a number of at least {spec.minimum:f}.")
     if spec.maximum is not None and number > spec.maximum:
@@ -82,6 +83,9 @@ def _clean_number(spec: VariableSpec, text: str) -> str:
 
 def _clean_date(spec: VariableSpec, text: str) -> str:  # noqa: ARG001 - one signature for all kinds
     try:
+        # Other ways to write a date, such as 20261121, are more likely slips.
+        if not _DATE.fullmatch(text):
+            raise ValueError(text)
         return dt.date.fromisoformat(text).isoformat()
     except ValueError as error:
         raise UnusableError("Please enter a date as year-month-day, such as 2026-11-21.") from error

@@ -6,9 +6,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import OperationalError, connection
 from django.utils import timezone
 from pytest_django import Settings
 
+from core.claude.replies import storable
 from core.execution.run import run_call
 from core.intake.accept import accept
 from core.models import Call, CostRecord, Prompt, PromptVersion, User
@@ -291,3 +293,47 @@ def test_a_version_keeps_what_it_was_taken_from(prompt: Prompt, ask: Ask) -> Non
     assert prompt.snapshot(None) != version
     prompt.publish(None, version)
     assert prompt.published == version
+
+
+@pytest.mark.parametrize(("header", "least", "most"), [("inf", 2, 4), ("99999999999", 86_399, 86_402), ("-5", 0, 1)])
+def test_a_senseless_wait_neither_breaks_the_call_nor_hides_it_for_years(
+    ask: Ask, simulator: Simulator, header: str, least: float, most: float
+) -> None:
+    call = ask(f"[[simulate: status=429 retry-after={header}]] text")
+    before = timezone.now()
+
+    run_call(call.pk)
+
+    call.refresh_from_db()
+    assert call.status == Call.Status.WAITING
+    assert call.not_before is not None
+    assert least <= (call.not_before - before).total_seconds() <= most
+    assert not CostRecord.objects.exists()
+
+
+def test_what_a_database_cannot_keep_is_kept_as_a_sign_for_it() -> None:
+    assert storable({"a\x00": ["b\x00", {"c": 1}]}) == {"a\ufffd": ["b\ufffd", {"c": 1}]}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_answer_waits_for_a_database_that_is_away(ask: Ask, empty_bill: Simulator) -> None:
+    """The first statement of the settlement finds the database gone; the answer is booked when it is back."""
+    call = ask()
+    failures = iter([OperationalError("terminating connection due to administrator command")])
+
+    class Outage(Witness):
+        def text(self, piece: str) -> None:
+            connection.execute_wrappers[:] = [fail_once]
+
+    def fail_once(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        for failure in failures:
+            raise failure
+        return execute(sql, params, many, context)
+
+    try:
+        outcome = run_call(call.pk, Outage())
+    finally:
+        connection.execute_wrappers.clear()
+
+    assert outcome.status == Call.Status.SUCCEEDED
+    assert CostRecord.objects.get().amount == bill_of(empty_bill)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import Group, Permission
+from django.test import Client
+from pytest_django import Settings
 
 from core.models import User
 from core.models.roles import ROLES, grant_roles
@@ -28,3 +30,13 @@ def test_what_was_granted_by_hand_stays(db: None) -> None:
     grant_roles()
 
     assert group.permissions.filter(codename="view_spend").exists()
+
+
+def test_a_demo_login_opens_nothing_in_earnest(member: User, client: Client, settings: Settings) -> None:
+    User.objects.filter(pk=member.pk).update(demo=True)
+    settings.DEBUG = True
+    assert client.login(username="member", password="secret")
+    settings.DEBUG = False
+
+    assert not client.login(username="member", password="secret")
+    assert not client.get("/calls/").wsgi_request.user.is_authenticated

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from django.core.management import CommandError, call_command
+from django.core.management import call_command
 from pytest_django import Settings
 
 from claudeapp.embedded_redis import EmbeddedRedis
@@ -22,7 +22,9 @@ def test_a_busy_port_is_named_with_its_setting(settings: Settings, setting: str)
         else:
             settings.ANTHROPIC_BASE_URL = f"http://127.0.0.1:{port}"
 
-        with pytest.raises(CommandError, match=rf"Port {port} \({setting}\) is in use\. .*{setting}={port + 10}"):
+        with pytest.raises(
+            SystemExit, match=rf"claudeapp: {setting} names port {port}, which is in use\. .*{setting}="
+        ):
             call_command("run")
 
 

@@ -3,17 +3,21 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import redis
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connections
+from django.db import DatabaseError, connection, connections
 
+from claudeapp import environment
 from claudeapp.embedded_redis import EmbeddedRedis
 from core.claude.errors import ClaudeError
 from core.costs import prices
@@ -24,6 +28,9 @@ from core.routing.catalogue import sync_models
 HOST = "127.0.0.1"
 # One call at a time each; two, so that a long answer does not hold up the next person.
 WORKERS = 2
+# Seconds.
+SIMULATOR_START = 60.0
+STOP_PATIENCE = 15
 
 
 class Command(BaseCommand):
@@ -34,11 +41,15 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
-        refuse_busy_port(settings.PORT, "PORT")
+        environment.refuse_busy_port("PORT", HOST, settings.PORT)
         if settings.SIMULATED:
-            refuse_busy_port(_simulator_port(), "SIMULATOR_PORT")
-        with _redis():
+            environment.refuse_busy_port("SIMULATOR_PORT", HOST, _simulator_port())
+        _refuse_absent_database()
+        with _redis(), _simulator():
+            _refuse_absent_redis()
             call_command("migrate", interactive=False, verbosity=0)
+            if not settings.DEBUG:
+                call_command("collectstatic", interactive=False, verbosity=0)
             self._fill_empty_database()
             self._say_where()
             connections.close_all()
@@ -46,24 +57,23 @@ class Command(BaseCommand):
         sys.exit(status)
 
     def _fill_empty_database(self) -> None:
-        """Models and prices where there are none, and for a trial the demo where nobody has begun yet."""
-        if not ClaudeModel.objects.exists() and not self._load_catalogue():
+        """Models and prices where there are none, and with them, for a trial that nobody has begun yet, the demo.
+
+        Only then: a demo that was removed does not come back.
+        """
+        if ClaudeModel.objects.exists():
             return
+        try:
+            self.stdout.write(f"{sync_models()}.")
+        except ClaudeError as error:
+            self.stderr.write(f"Claude did not list its models: {error}\nOnce it does, run: manage.py sync_models")
+            return
+        prices.load(prices.pending_changes())
         if settings.DEBUG and is_new():
             try:
                 load_demo()
             except DemoError as error:
                 self.stderr.write(str(error))
-
-    def _load_catalogue(self) -> bool:
-        with _simulator_for_a_moment():
-            try:
-                self.stdout.write(f"{sync_models()}.")
-            except ClaudeError as error:
-                self.stderr.write(f"Claude did not list its models: {error}\nOnce it does, run: manage.py sync_models")
-                return False
-        prices.load(prices.pending_changes())
-        return True
 
     def _say_where(self) -> None:
         lines = [
@@ -81,15 +91,27 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-def refuse_busy_port(port: int, setting: str) -> None:
-    """Raise CommandError with a sentence that names port and setting where somebody listens already."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            hint = f"Stop what uses it, or choose another: {setting}={port + 10} make run"
-            raise CommandError(f"Port {port} ({setting}) is in use. {hint}") from error
+def _refuse_absent_database() -> None:
+    # Without the pool, which would go on trying for a while.
+    probe = connection.copy()
+    probe.settings_dict["OPTIONS"] = {k: v for k, v in probe.settings_dict["OPTIONS"].items() if k != "pool"}
+    try:
+        probe.ensure_connection()
+    except DatabaseError as error:
+        # The address may hold a password, so it is not repeated.
+        environment.refuse("DATABASE_URL", f"names a database that cannot be reached: {str(error).splitlines()[0]}")
+    finally:
+        probe.close()
+
+
+def _refuse_absent_redis() -> None:
+    client = redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=5, socket_timeout=5)
+    try:
+        client.ping()
+    except redis.RedisError as error:
+        environment.refuse("REDIS_URL", f"names a server that cannot be reached: {error}")
+    finally:
+        client.close()
 
 
 def _simulator_port() -> int:
@@ -97,19 +119,31 @@ def _simulator_port() -> int:
 
 
 @contextlib.contextmanager
-def _simulator_for_a_moment() -> Iterator[None]:
-    """The simulator in this process, until the real one is started beside the others."""
+def _simulator() -> Iterator[None]:
+    """The simulator, listening before anybody calls it, and until the last who does has stopped."""
     if not settings.SIMULATED:
         yield
         return
-    from core.simulator.server import Simulator
-
-    simulator = Simulator(port=_simulator_port())
-    simulator.start()
+    command = [sys.executable, "manage.py", "simulator", "--port", str(_simulator_port())]
+    # A session of its own, so that Ctrl-C in the terminal does not stop it before the workers.
+    process = subprocess.Popen(command, cwd=settings.BASE_DIR, start_new_session=True, stdout=subprocess.DEVNULL)  # noqa: S603
     try:
+        _wait_for(process)
         yield
     finally:
-        simulator.stop()
+        process.terminate()
+        process.wait()
+
+
+def _wait_for(process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + SIMULATOR_START
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex((HOST, _simulator_port())) == 0:
+                return
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise CommandError("The simulator did not start.")
+        time.sleep(0.05)
 
 
 @contextlib.contextmanager
@@ -122,12 +156,26 @@ def _redis() -> Iterator[None]:
 
 
 def _run_processes() -> int:
-    """Run the Procfile's processes until one of them ends or somebody stops us; answers the exit status."""
+    """Run the Procfile's processes until somebody stops us; answers the exit status."""
+    from honcho import manager as honcho_manager
     from honcho.environ import parse_procfile
-    from honcho.manager import Manager
 
     programs = parse_procfile((settings.BASE_DIR / "Procfile").read_text()).processes
-    environment = {
+    # Seconds that a call at work has to end after Ctrl-C.
+    honcho_manager.KILL_WAIT = STOP_PATIENCE
+    manager = honcho_manager.Manager()
+    manager.add_process("web", f"exec {programs['web']}", env=_environment())
+    background = ["cron", "housekeeper", *(f"worker.{number}" for number in range(1, WORKERS + 1))]
+    for name in background:
+        program = programs[name.partition(".")[0]]
+        manager.add_process(name, f"exec {sys.executable} -m claudeapp.kept_running {program}", env=_environment())
+    manager.loop()
+    # Stopped by hand is how it is meant to end.
+    return 0 if manager.returncode in {130, 143} else int(manager.returncode or 0)
+
+
+def _environment() -> dict[str, str]:
+    return {
         **os.environ,
         "HOST": HOST,
         "PORT": str(settings.PORT),
@@ -135,13 +183,3 @@ def _run_processes() -> int:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONUNBUFFERED": "1",
     }
-    manager = Manager()
-    if settings.SIMULATED:
-        manager.add_process("simulator", f"exec python manage.py simulator --port {_simulator_port()}", env=environment)
-    for name in ("web", "cron"):
-        manager.add_process(name, f"exec {programs[name]}", env=environment)
-    for number in range(1, WORKERS + 1):
-        manager.add_process(f"worker.{number}", f"exec {programs['worker']}", env=environment)
-    manager.loop()
-    # Stopped by hand is how it is meant to end.
-    return 0 if manager.returncode in {130, 143} else int(manager.returncode or 0)
