@@ -8,7 +8,11 @@ from typing import Any
 
 from core.models import ClaudeModel, Prompt
 from core.prompts.rendering import problems
-from core.prompts.templates import names_in
+from core.prompts.templates import left_as_text, misspelt, names_in
+
+HOW_SPELT = "A variable's name is small letters, digits and underscores, beginning with a letter: {{customer_name}}."
+# Characters of what stays as text that a warning repeats.
+LONGEST_NAMED = 60
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,9 @@ def warnings(content: Mapping[str, Any], model: ClaudeModel) -> list[str]:
         found.append(
             f"The prompt does not use {braced(unused)}. People will be asked for it, and Claude never sees it."
         )
+    if kept := left_as_text(content["system_text"], content["template"]):
+        shown = [text if len(text) <= LONGEST_NAMED else f"{text[:LONGEST_NAMED]}…" for text in kept]
+        found.append(f"{braced(shown)} stays as text: it is no variable, and Claude is sent it just so.")
     if model.lifecycle == ClaudeModel.Lifecycle.DEPRECATED:
         until = f" and stops answering on {model.retires_at:%-d %B %Y}" if model.retires_at else ""
         found.append(f"{model.display_name} is being phased out{until}. Choose another model soon.")
@@ -49,6 +56,11 @@ def braced(names: list[str]) -> str:
     return ", ".join(f"{{{{{name}}}}}" for name in names)
 
 
+def refused_spelling(where: str, wrong: list[str]) -> str:
+    """Why a text is refused that names variables as none can be spelt."""
+    return f"{where} uses {braced(wrong)}, but no variable can be called that. {HOW_SPELT}"
+
+
 def _undefined(content: Mapping[str, Any]) -> list[Refusal]:
     undefined, _ = problems(content)
     found = []
@@ -56,6 +68,8 @@ def _undefined(content: Mapping[str, Any]) -> list[Refusal]:
         ("template", content["template"], "The prompt"),
         ("system_prompt", content["system_text"], "This system prompt"),
     ):
+        if wrong := misspelt(text):
+            found.append(Refusal(field, refused_spelling(where, wrong)))
         missing = [name for name in names_in(text) if name in undefined]
         if missing:
             found.append(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from core.admin.prompt_checks import refusals, warnings
 from core.claude import client
 from core.demo.drafts import SYSTEM_PROMPTS, Draft
 from core.demo.examples import EXAMPLES
@@ -59,6 +60,12 @@ def test_six_prompts_are_published_with_every_kind_of_variable(demo: dict[str, i
 def test_what_the_admin_demands_of_a_prompt_holds_for_the_demo(demo: dict[str, int]) -> None:
     for row in [*Prompt.objects.all(), *Variable.objects.all(), *SystemPrompt.objects.all(), *User.objects.all()]:
         row.full_clean()
+
+
+def test_the_editor_takes_each_as_it_is_and_warns_of_nothing(demo: dict[str, int]) -> None:
+    for prompt in Prompt.objects.select_related("model", "system_prompt"):
+        assert refusals(prompt.content(), prompt.model) == []
+        assert warnings(prompt.content(), prompt.model) == []
 
 
 def test_a_snapshot_of_each_draft_is_its_published_version(demo: dict[str, int]) -> None:
