@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.forms import inlineformset_factory
+from unfold.widgets import UnfoldBooleanWidget
 
 from core.admin.base import ModelForm
 from core.admin.prompt_checks import refusals
@@ -23,8 +24,25 @@ class SchemaField(forms.JSONField):
 _VariableFormSet = inlineformset_factory(Prompt, Variable, form=VariableForm, extra=0)
 
 
-class PromptForm(ModelForm[Prompt]):
+if TYPE_CHECKING:
+    from django.forms import ModelForm as _PlainForm
+
+    _Base = _PlainForm[Prompt]
+else:
+    _Base = ModelForm
+
+
+class PromptForm(_Base):
     """The draft. It is checked against the variables in the same submission, not against the stored ones."""
+
+    # Shown where a published prompt is not open to everyone yet.
+    open_to_everyone = forms.BooleanField(
+        label="Open it to everyone, at once",
+        required=False,
+        widget=UnfoldBooleanWidget(),
+        help_text="Tick this to change a published prompt to «Everyone, signed in or not»: whoever reaches this server "
+        "can use it from then on, and you pay.",
+    )
 
     class Meta:
         model = Prompt
@@ -47,9 +65,22 @@ class PromptForm(ModelForm[Prompt]):
         values = super().clean() or self.cleaned_data
         if values.get("access") == Prompt.Access.GROUPS and not values.get("groups"):
             self.add_error("groups", "Choose at least one group, or nobody could use this prompt.")
+        if self._opens(values) and not values.get("open_to_everyone"):
+            self.add_error(
+                "access",
+                "This opens a published prompt to everybody who reaches this server, without a login, as soon as you "
+                "save. If you mean it, tick «Open it to everyone» below.",
+            )
         if {"template", "model", "max_tokens"} <= values.keys():
             self._check(values, values["model"])
         return values
+
+    def _opens(self, values: dict[str, Any]) -> bool:
+        return (
+            self.instance.published_id is not None
+            and "access" in self.changed_data
+            and values.get("access") == Prompt.Access.EVERYONE
+        )
 
     def _check(self, values: dict[str, Any], model: ClaudeModel) -> None:
         content = {

@@ -14,6 +14,7 @@ from core.admin import publishing, trying, versions
 from core.admin.base import ModelAdmin, action, display, without_links
 from core.admin.deletion import Explained
 from core.admin.prompt_form import PromptForm, SchemaField
+from core.admin.prompt_live import AT_ONCE, LIVE, ONLY_PUBLISHERS, may_change_live, told
 from core.admin.prompt_status import status_of
 from core.admin.variables import VariableInline
 from core.models import ClaudeModel, Prompt
@@ -34,21 +35,11 @@ class PromptAdmin(Explained, ModelAdmin[Prompt]):
     search_fields = ("name", "slug", "description")
     search_help_text = "Search by name or address"
     list_select_related = ("model", "published", "system_prompt")
-    prepopulated_fields = {"slug": ("name",)}
     warn_unsaved_form = True
     actions_submit_line = ["save_and_try"]
     list_before_template = "admin/core/prompt/intro.html"
     change_form_outer_before_template = "admin/core/prompt/status.html"
     keep_instead = "Withdraw the prompt instead: nobody can use it then."
-    fieldsets = (
-        ("What people see", {"fields": ("name", "slug", "description")}),
-        ("What is sent", {"fields": ("system_prompt", "template")}),
-        (
-            "Model and limits",
-            {"fields": ("model", ("max_tokens", "effort"), "output_schema", "run_again_if_lost")},
-        ),
-        ("Who may use it", {"fields": ("access", "groups")}),
-    )
 
     @display(description="State", label={"Published": "success", "Changed since": "warning", "Not published": "info"})
     def state(self, prompt: Prompt) -> str:
@@ -80,6 +71,44 @@ class PromptAdmin(Explained, ModelAdmin[Prompt]):
     def formfield_for_manytomany(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
         kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget()
         return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    # --- What a published prompt shows at once ---
+
+    def get_fieldsets(self, request: HttpRequest, obj: Prompt | None = None) -> Any:
+        live = {"description": self._live_words(request, obj)}
+        restricted = obj is not None and obj.published_id is not None and obj.access != Prompt.Access.EVERYONE
+        confirm = ("open_to_everyone",) if restricted and self._may_edit_live(request, obj) else ()
+        return (
+            ("What people see", {"fields": ("name", "slug", "description"), **live}),
+            ("What is sent", {"fields": ("system_prompt", "template")}),
+            (
+                "Model and limits",
+                {"fields": ("model", ("max_tokens", "effort"), "output_schema", "run_again_if_lost")},
+            ),
+            ("Who may use it", {"fields": ("access", *confirm, "groups"), **live}),
+        )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Prompt | None = None) -> Any:
+        return () if may_change_live(request, obj) else tuple(LIVE)
+
+    def get_prepopulated_fields(self, request: HttpRequest, obj: Prompt | None = None) -> Any:
+        return {"slug": ("name",)} if may_change_live(request, obj) else {}
+
+    def _may_edit_live(self, request: HttpRequest, obj: Prompt | None) -> bool:
+        return self.has_change_permission(request, obj) and may_change_live(request, obj)
+
+    def _live_words(self, request: HttpRequest, obj: Prompt | None) -> str:
+        if obj is None or obj.published_id is None or not self.has_change_permission(request, obj):
+            return ""
+        return AT_ONCE if may_change_live(request, obj) else ONLY_PUBLISHERS
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        if said := told(form.instance, form.changed_data):
+            messages.warning(request, said)
+        # The form was opened before somebody published the prompt: it still offered these.
+        if not may_change_live(request, form.instance) and LIVE.keys() & request.POST.keys():
+            messages.warning(request, f"What people see was left as it is. {ONLY_PUBLISHERS}")
 
     # --- The way from one step to the next ---
 
@@ -115,7 +144,7 @@ class PromptAdmin(Explained, ModelAdmin[Prompt]):
             return None
         if SAVE_AND_TRY in request.POST:
             return HttpResponseRedirect(reverse("admin:core_prompt_try", args=[prompt.pk]))
-        kept = " People keep using what is published." if prompt.published_id else ""
+        kept = " Claude is sent what is published, until this draft is published." if prompt.published_id else ""
         messages.success(request, f"The draft of «{prompt}» is saved.{kept}")
         return HttpResponseRedirect(reverse("admin:core_prompt_change", args=[prompt.pk]))
 

@@ -12,9 +12,9 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from core.admin.base import ModelAdmin, ModelForm, display, signed_in
 from core.admin.deletion import Explained
-from core.admin.prompt_checks import braced
+from core.admin.prompt_checks import braced, refused_spelling
 from core.models import Prompt, SystemPrompt
-from core.prompts.templates import names_in
+from core.prompts.templates import misspelt, names_in
 
 SHOWN_VERSIONS = 20
 
@@ -28,6 +28,8 @@ class SystemPromptForm(ModelForm[SystemPrompt]):
 
     def clean_text(self) -> str:
         text: str = self.cleaned_data["text"]
+        if wrong := misspelt(text):
+            raise forms.ValidationError(refused_spelling("This", wrong))
         named = names_in(text)
         if self.instance.pk and named:
             for prompt in self.instance.prompts.prefetch_related("variables"):

@@ -10,6 +10,9 @@ import re
 from collections.abc import Mapping
 
 _VARIABLE = re.compile(r"\{\{[ \t]*([a-z][a-z0-9_]*)[ \t]*\}\}")
+_BRACED = re.compile(r"\{\{([^{}]*)\}\}")
+# What somebody writes who means a variable: words of any script, digits, spaces, hyphens and underscores.
+_LIKE_A_NAME = re.compile(r"(?=.*[^\W_])[\w \t-]+")
 
 
 def names_in(*templates: str) -> list[str]:
@@ -20,3 +23,19 @@ def names_in(*templates: str) -> list[str]:
 def fill(template: str, values: Mapping[str, str]) -> str:
     """`template` with each `{{name}}` replaced by its value. Raises KeyError for a name without one."""
     return _VARIABLE.sub(lambda match: values[match.group(1)], template)
+
+
+def misspelt(*templates: str) -> list[str]:
+    """What looks like a variable's name in double braces, as in `{{Customer Name}}`, but is spelt as none can be."""
+    return [inside for inside in _not_variables(templates) if _LIKE_A_NAME.fullmatch(inside)]
+
+
+def left_as_text(*templates: str) -> list[str]:
+    """What else stands in double braces, as it is written there: `x|safe`, `f()`. It is sent just so."""
+    return [inside for inside in _not_variables(templates) if not _LIKE_A_NAME.fullmatch(inside)]
+
+
+def _not_variables(templates: tuple[str, ...]) -> list[str]:
+    """What stands in double braces and names no variable, each once, without the white space around it."""
+    found = [match for template in templates for match in _BRACED.finditer(template)]
+    return list(dict.fromkeys(match[1].strip() for match in found if not _VARIABLE.fullmatch(match[0])))

@@ -93,7 +93,6 @@ def test_hostile_text_in_a_template_stays_text(
         ({"output_schema": "[1]"}, "output_schema", "JSON object"),
         ({"model": "claude-haiku-4-5-20251001", "effort": "high", "max_tokens": 500}, "effort", "leave this empty"),
         ({"model": "claude-opus-4-5-20251101", "effort": "max", "max_tokens": 500}, "effort", "Low, Medium, High only"),
-        ({"access": "groups"}, "groups", "at least one group"),
     ],
 )
 def test_what_claude_would_refuse_is_refused_with_its_reason(
@@ -107,6 +106,15 @@ def test_what_claude_would_refuse_is_refused_with_its_reason(
 ) -> None:
     page = as_(editor).post(reverse("admin:core_prompt_change", args=[prompt.pk]), submission(prompt, **changes))
     assert words in page.context["adminform"].form.errors[field][0]
+
+
+def test_groups_without_a_group_are_refused(
+    as_: SignIn, publisher: User, prompt: Prompt, submission: Submission
+) -> None:
+    page = as_(publisher).post(
+        reverse("admin:core_prompt_change", args=[prompt.pk]), submission(prompt, access="groups")
+    )
+    assert "at least one group" in page.context["adminform"].form.errors["groups"][0]
 
 
 def test_a_retired_model_is_refused_and_a_deprecated_one_is_warned_of(
