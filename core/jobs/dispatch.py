@@ -6,8 +6,11 @@ import logging
 import uuid
 
 import django_rq
+from django.conf import settings
 from redis.exceptions import RedisError
 from rq import Queue
+
+from core.live.connection import quick_redis
 
 log = logging.getLogger(__name__)
 
@@ -17,8 +20,9 @@ RUN = "core.jobs.calls.run"
 
 
 def queue() -> Queue:
-    # The caller has committed already, so nothing is left to wait for.
-    return django_rq.get_queue(CALLS, commit_mode="auto")
+    # The caller has committed already, so nothing is left to wait for, and a form waits for this.
+    quick = quick_redis(settings.RQ_QUEUES[CALLS]["URL"], as_text=False)
+    return django_rq.get_queue(CALLS, commit_mode="auto", connection=quick)
 
 
 def dispatch(call_id: uuid.UUID) -> bool:

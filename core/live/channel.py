@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import uuid
-from functools import lru_cache
 from typing import Any
 
 import redis
-from django.conf import settings
+
+from core.live.connection import quick_redis
 
 log = logging.getLogger(__name__)
 
@@ -23,44 +22,39 @@ def key_of(call_id: uuid.UUID) -> str:
     return f"claudeapp:live:{call_id}"
 
 
-def connection() -> redis.Redis:
-    return _connection_of(os.getpid(), settings.REDIS_URL)
-
-
-@lru_cache(maxsize=4)
-def _connection_of(_pid: int, url: str) -> redis.Redis:
-    return redis.Redis.from_url(url, decode_responses=True, protocol=2, socket_timeout=5, socket_connect_timeout=5)
-
-
 class Publisher:
     """The `Watch` of a worker: publishes what happens to one call. Without Redis the call runs on unwatched."""
 
     def __init__(self, call_id: uuid.UUID) -> None:
         self._key = key_of(call_id)
+        self._whole = True
 
     def started(self, attempt: int) -> None:
         self._publish("started", str(attempt))
 
     def text(self, piece: str) -> None:
-        self._publish("text", piece)
+        # Words with a hole in them would mislead, and asking an absent server for each would hold the answer up.
+        if self._whole:
+            self._publish("text", piece)
 
     def ended(self, status: str) -> None:
         self._publish("ended", status)
 
     def _publish(self, kind: str, data: str) -> None:
         try:
-            with connection().pipeline(transaction=False) as pipe:
+            with quick_redis().pipeline(transaction=False) as pipe:
                 pipe.xadd(self._key, {"kind": kind, "data": data}, maxlen=MOST_PIECES, approximate=True)
                 pipe.expire(self._key, KEPT_FOR)
                 pipe.execute()
         except redis.RedisError as error:
-            log.warning("watchers of %s miss an event: %s", self._key, error)
+            self._whole = False
+            log.warning("nobody can watch %s any more: %s", self._key, error)
 
 
 def text_so_far(call_id: uuid.UUID) -> str:
     """What the running attempt has written until now, for a page that does not stream."""
     try:
-        entries: Any = connection().xrange(key_of(call_id))
+        entries: Any = quick_redis().xrange(key_of(call_id))
     except redis.RedisError as error:
         log.warning("no text so far for call %s: %s", call_id, error)
         return ""

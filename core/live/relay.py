@@ -14,6 +14,8 @@ import redis.asyncio as aredis
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import connection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from core.live.channel import key_of
@@ -71,7 +73,12 @@ async def _read(redis: Any, call_id: uuid.UUID, position: str) -> list[tuple[str
 def _connection() -> aredis.Redis:
     # A server that is there but silent must not keep the watcher from the database either.
     return aredis.Redis.from_url(
-        settings.REDIS_URL, decode_responses=True, socket_connect_timeout=PATIENCE, socket_timeout=PATIENCE + 3
+        settings.REDIS_URL,
+        decode_responses=True,
+        protocol=2,
+        socket_connect_timeout=PATIENCE,
+        socket_timeout=PATIENCE + 3,
+        retry=Retry(NoBackoff(), 0),
     )
 
 

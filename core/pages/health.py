@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from redis.exceptions import RedisError
 
-from core.live import channel
+from core.live.connection import quick_redis
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def _database_answers() -> bool:
 
 def _redis_answers() -> bool:
     try:
-        return bool(channel.connection().ping())
+        return bool(quick_redis().ping())
     except RedisError:
         log.exception("Redis does not answer")
         return False

@@ -12,6 +12,7 @@ from pytest_django import Settings
 
 from core.live import channel, relay
 from core.live.channel import Publisher, text_so_far
+from core.live.connection import quick_redis
 from core.models import Call
 
 Event = tuple[str, str, object]
@@ -90,7 +91,7 @@ def test_a_senseless_event_id_starts_from_the_beginning(call: Call, nonsense: st
 def test_the_end_is_heard_although_the_stream_is_gone(call: Call) -> None:
     Publisher(call.pk).text("a")
     finish(call, Call.Status.FAILED)
-    channel.connection().delete(channel.key_of(call.pk))
+    quick_redis().delete(channel.key_of(call.pk))
     assert said(follow(call.pk)) == [("ended", "failed")]
 
 

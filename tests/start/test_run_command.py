@@ -7,6 +7,8 @@ import pytest
 import redis
 from django.core.management import call_command
 from pytest_django import Settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from claudeapp.embedded_redis import EmbeddedRedis
 
@@ -34,7 +36,7 @@ def socket_path(tmp_path: Path) -> Path:
 
 
 def ping(path: Path) -> bool:
-    client = redis.Redis(unix_socket_path=str(path))
+    client = redis.Redis(unix_socket_path=str(path), retry=Retry(NoBackoff(), 0))
     try:
         return bool(client.ping())
     except redis.ConnectionError:

@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import redis
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection, connections
+from redis.exceptions import RedisError
 
 from claudeapp import environment
 from claudeapp.embedded_redis import EmbeddedRedis
 from core.claude.errors import ClaudeError
 from core.costs import prices
 from core.demo.load import DemoError, is_new, load_demo
+from core.live.connection import quick_redis
 from core.models import ClaudeModel, User
 from core.routing.catalogue import sync_models
 
@@ -105,13 +106,10 @@ def _refuse_absent_database() -> None:
 
 
 def _refuse_absent_redis() -> None:
-    client = redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=5, socket_timeout=5)
     try:
-        client.ping()
-    except redis.RedisError as error:
+        quick_redis().ping()
+    except RedisError as error:
         environment.refuse("REDIS_URL", f"names a server that cannot be reached: {error}")
-    finally:
-        client.close()
 
 
 def _simulator_port() -> int:
