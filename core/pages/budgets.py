@@ -85,13 +85,19 @@ def visible_budgets(user: User) -> QuerySet[Budget]:
     return budgets.filter(theirs | groups | Q(prompt__in=Prompt.objects.usable_by(user).values("pk")))
 
 
+def running_budgets(user: User, day: dt.date) -> QuerySet[Budget]:
+    """Those of them that count on `day`."""
+    running = Q(ends_on__isnull=True) | Q(ends_on__gte=day)
+    return visible_budgets(user).filter(running, starts_on__lte=day)
+
+
 @login_required
 @require_safe
 def budgets(request: HttpRequest) -> HttpResponse:
     """All budgets that the visitor may see, with what is left of each."""
     user = _visitor(request)
     today = timezone.localdate()
-    running = [budget for budget in visible_budgets(user) if _running(budget, today)]
+    running = list(running_budgets(user, today))
     shown = [explain(window, with_people=False) for window in windows_of(running, today)]
     asked = user.budget_requests.select_related("window__budget", "decided_by")[:20]
     return render(request, "pages/budgets.html", {"budgets": shown, "asked": asked})
@@ -148,14 +154,10 @@ def _show(request: HttpRequest, found: Budget, form: AskForm) -> HttpResponse:
 
 
 def _find(request: HttpRequest, pk: int) -> Budget:
-    found = visible_budgets(_visitor(request)).filter(pk=pk).first()
-    if found is None or not _running(found, timezone.localdate()):
+    found = running_budgets(_visitor(request), timezone.localdate()).filter(pk=pk).first()
+    if found is None:
         raise Http404("no such budget, or not for you, or not now")
     return found
-
-
-def _running(found: Budget, day: dt.date) -> bool:
-    return found.starts_on <= day and (found.ends_on is None or day <= found.ends_on)
 
 
 def _visitor(request: HttpRequest) -> User:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 
+from core.pages.errors import wrong_dates
 from core.reports import exports
 from core.reports.files import csv_pieces, xlsx_pieces
 
@@ -21,8 +22,13 @@ _KINDS: dict[str, tuple[Callable[[Iterable[list[Any]]], Iterator[bytes]], str]] 
 }
 
 
-def download(request: HttpRequest, kind: str, wanted: Wanted, user_id: int | None = None) -> StreamingHttpResponse:
-    """`what` in the address says which lines: `records`, `sums` of each value, or those `steps` by step."""
+def download(request: HttpRequest, kind: str, wanted: Wanted, user_id: int | None = None) -> HttpResponseBase:
+    """`what` in the address says which lines: `records`, `sums` of each value, or those `steps` by step.
+
+    Wrong dates are refused: a page can say that it shows another period, and a file that somebody adds up cannot.
+    """
+    if wanted.form.errors:
+        return wrong_dates(request, wanted.form)
     what = request.GET.get("what", "records")
     what = what if what in {"records", "sums", "steps"} else "records"
     pieces_of, content_type = _KINDS[kind]

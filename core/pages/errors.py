@@ -9,6 +9,7 @@ from typing import Concatenate, ParamSpec
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
@@ -74,6 +75,12 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
         {"too_big": too_big, "most": settings.DATA_UPLOAD_MAX_MEMORY_SIZE},
         status=413 if too_big else 400,
     )
+
+
+def wrong_dates(request: HttpRequest, form: Form) -> HttpResponse:
+    """For a file whose dates, in `form`, make no period."""
+    wrong = [(field.label, field.errors[0]) for field in form if field.errors]
+    return render(request, "400.html", {"wrong_dates": wrong}, status=400)
 
 
 def _administrators(request: HttpRequest) -> list[str]:

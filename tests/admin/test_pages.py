@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from core.models import Prompt
+from core.models import Prompt, User
 
 LISTS = {
     "core_prompt": {"editor", "publisher", "operator", "administrator"},
@@ -50,3 +50,15 @@ def test_who_is_no_staff_is_sent_to_the_login(
 def test_the_start_page_opens_for_all_staff(role: str, request: pytest.FixtureRequest, client: Client) -> None:
     client.force_login(request.getfixturevalue(role))
     assert "What needs attention" in client.get(reverse("admin:index")).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("table", "name"), [("core_prompt", "Search by name or address"), ("core_budget", "Search by name")]
+)
+def test_the_search_field_has_a_name_that_stays_when_something_is_typed(
+    table: str, name: str, client: Client, administrator: User
+) -> None:
+    client.force_login(administrator)
+    page = client.get(reverse(f"admin:{table}_changelist"), {"q": "typed"}).content.decode()
+    field = page[: page.index('id="searchbar"')].rpartition("<input")[2]
+    assert f'aria-label="{name}"' in field

@@ -6,7 +6,9 @@ from decimal import Decimal
 
 import pytest
 from django.core import mail
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from core.costs.raises import approve
@@ -15,6 +17,7 @@ from core.models import Budget, BudgetRequest, BudgetWindow, Call, Prompt, User
 
 URL = "/p/summarise/"
 TYPED = {"document": "Words that took long to type.", "length": "short"}
+LINK = '<a href="/budgets/"'
 WISH = {"amount": "12.50", "reason": "A deadline"}
 
 
@@ -141,3 +144,27 @@ def test_canceling_gives_the_room_back(page: Client, prompt: Prompt, member: Use
     assert BudgetWindow.objects.get().reserved > 0
     page.post(f"/calls/{Call.objects.get().pk}/cancel/")
     assert BudgetWindow.objects.get().reserved == 0
+
+
+def test_whom_a_budget_concerns_finds_it_in_the_navigation(
+    client: Client, member: User, finance: User, editor: User
+) -> None:
+    Budget.objects.create(name="Mine", scope="user", user=member, amount=1, owner=finance)
+    for who, found in ((member, True), (finance, True), (editor, False)):
+        client.force_login(who)
+        assert (LINK in client.get("/calls/").content.decode()) is found, who
+
+
+def test_a_budget_that_is_over_or_off_makes_no_entry(client: Client, member: User, finance: User) -> None:
+    mine = Budget.objects.create(name="Mine", scope="user", user=member, amount=1, owner=finance, ends_on="2020-01-01")
+    client.force_login(member)
+    assert LINK not in client.get("/calls/").content.decode()
+    Budget.objects.filter(pk=mine.pk).update(ends_on=None, active=False)
+    assert LINK not in client.get("/calls/").content.decode()
+
+
+def test_whom_no_budget_concerns_is_asked_for_with_one_statement(client: Client, member: User) -> None:
+    client.force_login(member)
+    with CaptureQueriesContext(connection) as queries:
+        client.get("/calls/")
+    assert len([query for query in queries if "core_budget" in query["sql"]]) == 1

@@ -140,7 +140,7 @@ def test_bad_dates_get_a_message_and_keep_what_was_typed(
     assert response.status_code == 200
     assert words in html
     assert f'value="{first or last}"' in html
-    assert client.get(CSV, {"from": first, "to": last}).status_code == 200
+    assert client.get(CSV, {"from": first, "to": last}).status_code == 400
 
 
 def test_nothing_spent_is_said_and_told_apart_from_nothing_ever(
