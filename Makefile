@@ -8,7 +8,7 @@ PRODUCTION := DEBUG=false SECRET_KEY=an-example-of-sixty-characters-that-is-long
 	ALLOWED_HOSTS=claude.example.org ANTHROPIC_API_KEY=example
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-live lint types tests lock format bench clean
+.PHONY: help run test test-live lint types tests coverage lock format bench clean
 
 help:  ## list what one can do here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,10 +43,19 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	DEBUG=true $(BIN)/mypy claudeapp core tests manage.py
 
+# Both databases at once: much of a test's time is waiting, for a browser, a worker, a second that has to pass.
 tests: $(VENV)/.dev
-	sh tests/install_parts.sh
+	@sh tests/install_parts.sh
+	@mkdir -p var
+	@TEST_DATABASE=postgres $(BIN)/python -m pytest > var/tests-postgres.log 2>&1 & postgres=$$!; \
+	TEST_DATABASE=sqlite $(BIN)/python -m pytest; sqlite=$$?; \
+	wait $$postgres; status=$$?; \
+	echo "The same on PostgreSQL:"; \
+	if [ $$status = 0 ]; then tail -n 8 var/tests-postgres.log; else cat var/tests-postgres.log; fi; \
+	exit $$((sqlite + status))
+
+coverage: $(VENV)/.dev  ## which lines no test reaches, on SQLite
 	TEST_DATABASE=sqlite $(BIN)/python -m pytest --cov=core --cov=claudeapp --cov-branch --cov-report=term:skip-covered
-	TEST_DATABASE=postgres $(BIN)/python -m pytest
 
 test-live: $(VENV)/.dev  ## the contract tests against the real Claude API (needs ANTHROPIC_API_KEY; under one cent)
 	$(BIN)/python -m tests.contract.live
