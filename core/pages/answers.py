@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -11,9 +13,12 @@ import nh3
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 from markdown_it.rules_inline import StateInline, emphasis
+from markdown_it.token import Token
 
 # Characters. Longer answers are shown as plain text, for rendering them would keep a page waiting.
 LONGEST_RENDERED = 200_000
+# Stars and backticks that open something after which the text is cut off; a star between spaces is multiplication.
+_LEFT_OPEN = re.compile(r"\*\*+|`|(?<!\S)\*(?=\S)")
 # The page has a heading of its own and one for the answer, so the answer's begin below.
 HEADINGS_BELOW = 2
 
@@ -54,6 +59,23 @@ def shown(text: str) -> Answer:
     if isinstance(data, dict):
         return Answer(entries=[_entry(key, value) for key, value in data.items()], json=_pretty(data))
     return Answer(html=markdown(text)) if text.strip() else Answer()
+
+
+def plain(beginning: str) -> str:
+    """The beginning of an answer as words in one line, without Markdown's signs, also those that the cut left open."""
+    words = " ".join(_words(_parser().parse(beginning)))
+    return " ".join(_LEFT_OPEN.sub("", words).split())
+
+
+def _words(tokens: Iterable[Token]) -> Iterator[str]:
+    for token in tokens:
+        if token.type == "inline":
+            # A line break between two words is white space; two pieces of one word have none between them.
+            yield "".join(
+                " " if child.type in {"softbreak", "hardbreak"} else child.content for child in token.children or ()
+            )
+        elif token.content:
+            yield token.content
 
 
 def as_data(text: str) -> dict[str, Any] | list[Any] | None:

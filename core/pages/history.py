@@ -20,7 +20,7 @@ from core.pages.access import by_person, may_read_all, visible_calls
 from core.pages.forms import HistoryForm
 
 PAGE_SIZE = 25
-EXCERPT = 160  # characters
+EXCERPT = 240  # characters, of which some are Markdown's signs
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MICROSECOND = dt.timedelta(microseconds=1)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from django import template
 
 from core.pages import formats
+from core.pages.answers import plain
 
 register = template.Library()
 
+register.filter("plain", plain)
 register.filter("usd", formats.usd)
 register.filter("exact_usd", formats.exact_usd)
 register.filter("duration", formats.duration)

@@ -114,3 +114,22 @@ def test_durations_are_written_for_people(seconds: float | None, words: str) -> 
 
 def test_little_is_not_nothing() -> None:
     assert [formats.percent(share) for share in (0.0, 0.004, 0.5, 1.0)] == ["0 %", "< 1 %", "50 %", "100 %"]
+
+
+@pytest.mark.parametrize(
+    ("beginning", "words"),
+    [
+        ("**Summary** - three _points_", "Summary - three points"),
+        ("# Returns\n\n1. Pack it\n2. **Send** it", "Returns Pack it Send it"),
+        ("- One\n- Two\n\n> said", "One Two said"),
+        ("See [the page](https://example.org) and `code`", "See the page and code"),
+        ("The rest name **delivery ti", "The rest name delivery ti"),
+        ("```python\nprint(1)\n```", "print(1)"),
+        ("| a | b |\n|---|---|\n| 1 | 2 |", "a b 1 2"),
+        ("3 * 4 and obj.__class__ and snake_case", "3 * 4 and obj.__class__ and snake_case"),
+        ("<b>bold</b>", "<b>bold</b>"),
+        ("", ""),
+    ],
+)
+def test_an_excerpt_is_plain_words(beginning: str, words: str) -> None:
+    assert answers.plain(beginning) == words
