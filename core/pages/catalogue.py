@@ -20,7 +20,7 @@ SEARCH_FROM = 6
 @require_safe
 def catalogue(request: HttpRequest) -> HttpResponse:
     """The prompts that the visitor may use, those used lately first."""
-    wanted = request.GET.get("q", "").replace("\x00", "").strip()[:200]
+    wanted = request.GET.get("q", "").strip()[:200]
     prompts = Prompt.objects.usable_by(request.user).select_related("published__model")
     found = prompts.filter(Q(name__icontains=wanted) | Q(description__icontains=wanted)) if wanted else prompts
     listed = list(found)
