@@ -1,7 +1,7 @@
 """Which statements does every call run for its cost and its budgets?
 
 They are written as SQL, because each call runs them and a shared row waits for them: building the same statements from
-querysets took three times the processor time (measured by `tests.bench.budgets`). Amounts go in and come out as the
+querysets took three times the processor time (measured by `tests/bench/budgets.py`). Amounts go in and come out as the
 database keeps them, see `core.models.fields`.
 """
 
