@@ -63,7 +63,7 @@ test-live: $(VENV)/.dev  ## the contract tests against the real Claude API (need
 bench: $(VENV)/.dev  ## measure reports, lists, downloads and budgets with millions of records (half an hour, 15 GB)
 	$(BIN)/python -m tests.bench spend --database postgres --records 10000000
 	$(BIN)/python -m tests.bench spend --database sqlite --records 1000000
-	$(BIN)/python -m tests.bench.budgets
+	$(BIN)/python -m tests.bench budgets
 
 format: $(VENV)/.dev  ## put the code into shape
 	$(BIN)/ruff format .

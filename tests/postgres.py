@@ -20,10 +20,14 @@ def binary(name: str) -> str:
 
 
 class Cluster:
-    """One server on a socket in `folder`; the server refuses to run as root, so root lends it another name."""
+    """One server on a socket in `folder`; the server refuses to run as root, so root lends it another name.
 
-    def __init__(self, folder: Path) -> None:
+    Only a `durable` one waits until a commit is on the disk; tests have no use for that.
+    """
+
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
         self.folder = folder
+        self.fsync = "on" if durable else "off"
         self.user = getpass.getuser() if os.getuid() else _unprivileged()
         self.url = f"postgres://{self.user}@/{folder}/postgres"
 
@@ -36,7 +40,7 @@ class Cluster:
         self._run(
             "initdb", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C", "-D", str(self.folder / "data")
         )
-        options = f"-k {self.folder} -c listen_addresses= -c fsync=off -c max_connections=100"
+        options = f"-k {self.folder} -c listen_addresses= -c fsync={self.fsync} -c max_connections=100"
         log = str(self.folder / "log")
         self._run("pg_ctl", "start", "-w", "-D", str(self.folder / "data"), "-l", log, "-o", options)
 

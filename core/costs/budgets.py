@@ -121,9 +121,10 @@ def _bring(reservation: Held, attempts: int, spent: Decimal) -> None:
     held, ended = min(reservation.held, reservation.amount * attempts), attempts == 0
     if (held, spent, ended) == (reservation.held, reservation.spent, reservation.released):
         return
-    statements.bring(reservation, held, spent, ended=ended)
+    of_all, limit = statements.bring(reservation, held, spent, ended=ended)
     if spent > reservation.spent:
-        notices.notice(reservation.window_id, reservation.thresholds, spent - reservation.spent)
+        before = of_all - (spent - reservation.spent)
+        notices.notice(reservation.window_id, reservation.thresholds, before, of_all, limit)
 
 
 def _hold_for(reservation: Held, attempts: int) -> bool:

@@ -13,9 +13,11 @@ from typing import Any
 from django.utils import timezone
 
 from core.claude.usage import Usage
+from core.costs import statements
 from core.costs.bounds import LONGEST, seen_and_unseen, server_tool_uses
 from core.costs.compute import MILLION, SMALLEST, THOUSAND, compute
 from core.costs.prices import rates_of
+from core.costs.statements import PriceRow
 from core.models import ClaudeModel, CostRecord, Price, Prompt
 from core.models.catalogue import band_for, bands_on
 
@@ -149,17 +151,17 @@ class _Most:
     cached: bool
 
 
-def _in_force(model_id: str, request: Mapping[str, Any]) -> list[Price]:
+def _in_force(model_id: str, request: Mapping[str, Any]) -> list[PriceRow]:
     speed = Price.Speed.FAST if request.get("speed") == "fast" else Price.Speed.STANDARD
-    return list(Price.objects.in_force_of(model_id, speed))
+    return statements.prices(model_id, speed)
 
 
-def _reached(bands: Sequence[Price], input_tokens: int) -> list[Price]:
+def _reached(bands: Sequence[PriceRow], input_tokens: int) -> list[PriceRow]:
     """Every band that so much input may come to, not only the highest: it may be less."""
     return [price for price in bands if price.above_input_tokens == 0 or price.above_input_tokens < input_tokens]
 
 
-def _at_this_price(price: Price, request: Mapping[str, Any], counts: _Most, batch: bool) -> Decimal | None:
+def _at_this_price(price: PriceRow, request: Mapping[str, Any], counts: _Most, batch: bool) -> Decimal | None:
     cache = [price.cache_write_5m, price.cache_write_1h, price.cache_read] if counts.cached else []
     rates = [price.input, *cache]
     known = [rate for rate in rates if rate is not None]
@@ -177,7 +179,7 @@ def _mentions(value: Any, name: str) -> bool:
     return isinstance(value, list | tuple) and any(_mentions(item, name) for item in value)
 
 
-def _highest_factor(price: Price, request: Mapping[str, Any], batch: bool) -> Decimal:
+def _highest_factor(price: PriceRow, request: Mapping[str, Any], batch: bool) -> Decimal:
     # Whoever has bought the priority tier gets it unless the request declines it.
     tier = Decimal(1) if request.get("service_tier") == "standard_only" else max(Decimal(1), price.priority_factor)
     us = price.us_factor if request.get("inference_geo") == "us" else Decimal(1)
@@ -189,7 +191,7 @@ def _longest_input(model_id: str) -> int:
     return model or LONGEST
 
 
-def _amount(bands: Sequence[Price], request: Mapping[str, Any], input_tokens: int, output: int) -> Decimal | None:
+def _amount(bands: Sequence[PriceRow], request: Mapping[str, Any], input_tokens: int, output: int) -> Decimal | None:
     price = band_for(bands, input_tokens)
     usage = Usage(
         input_tokens,

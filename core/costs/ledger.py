@@ -12,10 +12,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from core.claude.usage import Usage, read_usage
-from core.costs import budgets
+from core.costs import budgets, statements
 from core.costs.compute import Cost, compute, plain
 from core.costs.prices import rates_of
-from core.models import Call, ClosedMonth, CostRecord, PendingRollup, Price
+from core.costs.statements import Booking
+from core.models import Call, CostRecord
+from core.models.catalogue import band_for, bands_on
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ def settle(call: Call, exchange: Exchange | None, end: Callable[[], bool]) -> bo
     with transaction.atomic():
         applied = end()
         if exchange is not None:
-            book(call, exchange)
+            # A change that applied has locked the call's row.
+            (_book if applied else book)(call, exchange)
         # Last, for all calls of a budget share its row.
         budgets.settle(call.pk)
     return applied
@@ -51,9 +54,17 @@ def book(call: Call, exchange: Exchange) -> CostRecord:
     """The ledger's record of this exchange; the same request id, or the same attempt without one, is booked once."""
     with transaction.atomic():
         # The call's row serialises two processes that book the same exchange.
-        Call.objects.select_for_update().get(pk=call.pk)
-        earlier = _already_booked(call, exchange)
-        return earlier or _record(call, exchange)
+        Call.objects.select_for_update().values_list("pk").get(pk=call.pk)
+        return _book(call, exchange)
+
+
+def _book(call: Call, exchange: Exchange) -> CostRecord:
+    booking = statements.booking(call, exchange.request_id)
+    # Hardly ever is there anything before, so the records are looked for only where there is.
+    if not booking.before:
+        return _record(call, exchange, booking, [])
+    earlier = _already_booked(call, exchange)
+    return earlier or _record(call, exchange, booking, _unanswered(call, exchange))
 
 
 def _already_booked(call: Call, exchange: Exchange) -> CostRecord | None:
@@ -62,12 +73,12 @@ def _already_booked(call: Call, exchange: Exchange) -> CostRecord | None:
     return CostRecord.objects.filter(call=call, attempt=call.attempt, purpose=exchange.purpose).first()
 
 
-def _record(call: Call, exchange: Exchange) -> CostRecord:
+def _record(call: Call, exchange: Exchange, booking: Booking, before: list[CostRecord]) -> CostRecord:
+    """A new record; it corrects the last of `before`, the attempt's own records of unknown cost."""
     usage = read_usage(exchange.raw_usage or {}) if exchange.complete else None
     now = timezone.now()
     model = exchange.model or call.model
     priced = price_usage(model, usage, now)
-    before = _unanswered(call, exchange)
     day = timezone.localdate(before[0].at if before else now)
     return add(
         CostRecord(
@@ -80,7 +91,9 @@ def _record(call: Call, exchange: Exchange) -> CostRecord:
             prompt_id=call.prompt_id,
             key_id=call.key_id,
             lane=call.lane,
-            **_charged_to(call, before),
+            # Whose team and cost centre: as they are now, or as they were for the record it corrects.
+            team_id=before[0].team_id if before else booking.team_id,
+            cost_centre=before[0].cost_centre if before else booking.cost_centre,
             model=before[0].model if before else model,
             request_id=exchange.request_id,
             raw_usage=exchange.raw_usage or None,
@@ -94,7 +107,7 @@ def _record(call: Call, exchange: Exchange) -> CostRecord:
 def add(record: CostRecord) -> CostRecord:
     """The one way into the ledger: the record, and the note that the rollups have yet to take it in."""
     record.save(force_insert=True)
-    PendingRollup.objects.create(record=record)
+    statements.await_rollup(record.pk)
     return record
 
 
@@ -105,7 +118,7 @@ def booking_day(day: dt.date, today: dt.date) -> dt.date:
     bookings under way: on PostgreSQL by `LOCK TABLE core_closedmonth IN ACCESS EXCLUSIVE MODE`, which the reading here
     makes it wait for; SQLite has one writer at a time.
     """
-    closed = set(ClosedMonth.objects.filter(first_day__gte=day.replace(day=1)).values_list("first_day", flat=True))
+    closed = statements.closed_months(day.replace(day=1))
     for candidate in (day, today):
         if candidate.replace(day=1) not in closed:
             return candidate
@@ -120,14 +133,14 @@ class Priced:
     """What a usage costs, and the price that says so."""
 
     cost: Cost
-    price: Price | None = None
+    price_id: int | None = None
     rates: dict[str, str | None] | None = None
 
     def columns(self, before: list[CostRecord]) -> dict[str, Any]:
         """The columns of the record that says so; for one that corrects `before`, the difference to their sum."""
         cost = self.cost
         return {
-            "price": self.price,
+            "price_id": self.price_id,
             "rates": self.rates,
             "amount": difference(cost.amount, [record.amount for record in before]),
             "unknown_reason": cost.unknown_reason,
@@ -140,23 +153,17 @@ class Priced:
 def price_usage(model: str, usage: Usage | None, at: dt.datetime) -> Priced:
     """This usage at the rates that the price book has now for the day of the exchange."""
     day = at.astimezone(dt.UTC).date()
-    price = Price.objects.of(model, day, usage.whole_input, usage.speed) if usage else None
-    rates = rates_of(price) if price else None
-    return Priced(compute(usage, rates), price, rates.as_json() if rates else None)
+    bands = bands_on(statements.prices(model, usage.speed), day) if usage else []
+    price = band_for(bands, usage.whole_input) if usage else None
+    if price is None:
+        return Priced(compute(usage, None))
+    rates = rates_of(price)
+    return Priced(compute(usage, rates), price.id, rates.as_json())
 
 
 def difference(new: Decimal | None, before: list[Decimal | None]) -> Decimal | None:
     """What has to be added to the known ones of `before` to come to `new`; None where `new` is unknown."""
     return None if new is None else new - sum((amount for amount in before if amount is not None), Decimal(0))
-
-
-def _charged_to(call: Call, before: list[CostRecord]) -> dict[str, Any]:
-    """Whose team and cost centre a call counts for: as they are now, or as they were for the record it corrects."""
-    if before:
-        return {"team_id": before[0].team_id, "cost_centre": before[0].cost_centre}
-    owner = call.user
-    centre = (call.key.cost_centre if call.key else "") or (owner.cost_centre if owner else "")
-    return {"team_id": owner.team_id if owner else None, "cost_centre": centre}
 
 
 def _unanswered(call: Call, exchange: Exchange) -> list[CostRecord]:

@@ -13,7 +13,6 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from core.costs import statements
 from core.models import BudgetNotice, User
 
 log = logging.getLogger(__name__)
@@ -21,18 +20,14 @@ log = logging.getLogger(__name__)
 HUNDRED = Decimal(100)
 
 
-def notice(window_id: int, thresholds: Iterable[int], more: Decimal) -> None:
-    """Tell each threshold, in percent, that `more` has just been the reason to pass, once.
+def notice(window_id: int, thresholds: Iterable[int], before: Decimal, spent: Decimal, limit: Decimal) -> None:
+    """Tell each threshold, in percent, that lies between what the window had spent `before` and now, once.
 
-    The caller has just added `more` to what the window has spent, and holds its row. What is reserved does not count
-    here: most of it comes back.
+    The caller has just changed the window's row, and holds it. What is reserved does not count here: most of it comes
+    back.
     """
-    percents = list(thresholds)
-    if not percents:
-        return
-    spent, limit = statements.figures(window_id)
-    for percent in percents:
-        if spent - more < limit * percent / HUNDRED <= spent:
+    for percent in thresholds:
+        if before < limit * percent / HUNDRED <= spent:
             _tell_once(window_id, percent)
 
 

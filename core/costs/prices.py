@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from core.costs.compute import Rates
 from core.costs.published import SOURCE, STANDARD, Entry, Place, Published, published_prices
+from core.costs.statements import PriceRow
 from core.models import ClaudeModel, Price, User
 
 
@@ -33,7 +34,7 @@ class Change:
         return f"{self.entry.model_id}{speed} from {self.entry.valid_from}{band}: {difference(old, self.entry.rates)}"
 
 
-def rates_of(price: Price) -> Rates:
+def rates_of(price: Price | PriceRow) -> Rates:
     return Rates(**{item.name: getattr(price, item.name) for item in fields(Rates)})
 
 

@@ -1,7 +1,7 @@
-"""Which statements does every call run for its budgets?
+"""Which statements does every call run for its cost and its budgets?
 
 They are written as SQL, because each call runs them and a shared row waits for them: building the same statements from
-querysets took three times the processor time (measured by `tests.bench.budgets`). Amounts go in and come out as the
+querysets took three times the processor time (measured by `tests/bench/budgets.py`). Amounts go in and come out as the
 database keeps them, see `core.models.fields`.
 """
 
@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
 from django.utils import timezone
@@ -21,6 +21,19 @@ from django.utils import timezone
 from core.models import Call
 from core.models.fields import PLACES, MoneyField
 
+_PRICES = """
+    SELECT id, contract, valid_from, valid_until, above_input_tokens, input, output, cache_write_5m, cache_write_1h,
+        cache_read, web_search, batch_factor, us_factor, priority_factor
+    FROM core_price
+    WHERE model_id = %s AND speed = %s AND approved_at IS NOT NULL AND replaced_by_id IS NULL"""
+_BOOKING = """
+    SELECT EXISTS (SELECT 1 FROM core_costrecord WHERE call_id = c.id)
+        OR EXISTS (SELECT 1 FROM core_costrecord WHERE request_id = %s AND request_id <> ''),
+        u.team_id, u.cost_centre, k.cost_centre
+    FROM core_call c LEFT JOIN core_user u ON u.id = c.user_id LEFT JOIN core_key k ON k.id = c.key_id
+    WHERE c.id = %s"""
+_CLOSED = "SELECT first_day FROM core_closedmonth WHERE first_day >= %s"
+_PENDING = "INSERT INTO core_pendingrollup (record_id) VALUES (%s)"
 _APPLYING = """
     SELECT b.id, b.hard, w.id
     FROM core_budget b
@@ -46,9 +59,37 @@ _STAND = """
     FROM core_call c LEFT JOIN core_costrecord r ON r.call_id = c.id
     WHERE c.id = %s"""
 _BRING = "UPDATE core_reservation SET held = %s, spent = %s, released_at = %s WHERE id = %s"
-_COUNT = "UPDATE core_budgetwindow SET spent = spent + %s, reserved = reserved + %s WHERE id = %s"
+_COUNT = """
+    UPDATE core_budgetwindow SET spent = spent + %s, reserved = reserved + %s WHERE id = %s RETURNING spent, "limit\""""
 _FIELD = MoneyField()
-_FIGURES = 'SELECT spent, "limit" FROM core_budgetwindow WHERE id = %s'
+
+
+class PriceRow(NamedTuple):
+    """What a `Price` in force says, without the rest of it."""
+
+    id: int
+    contract: bool
+    valid_from: dt.date
+    valid_until: dt.date | None
+    above_input_tokens: int
+    input: Decimal | None
+    output: Decimal | None
+    cache_write_5m: Decimal | None
+    cache_write_1h: Decimal | None
+    cache_read: Decimal | None
+    web_search: Decimal | None
+    batch_factor: Decimal
+    us_factor: Decimal
+    priority_factor: Decimal
+
+
+class Booking(NamedTuple):
+    """What has to be known before an exchange of a call is booked."""
+
+    # Whether the call, or the request id, has any record yet.
+    before: bool
+    team_id: int | None
+    cost_centre: str
 
 
 @dataclass(frozen=True)
@@ -71,6 +112,27 @@ class Held:
     spent: Decimal
     released: bool
     thresholds: list[int]
+
+
+def prices(model_id: str, speed: str) -> list[PriceRow]:
+    """All prices in force of a model, past and future ones too, as `Price.objects.in_force_of` finds them."""
+    return [PriceRow(*row[:5], *map(_rate, row[5:])) for row in _rows(_PRICES, [model_id, speed])]
+
+
+def booking(call: Call, request_id: str) -> Booking:
+    """Where a call's cost is to be booked, as of now, and whether anything of it was. The call's row is locked."""
+    before, team_id, of_person, of_key = _rows(_BOOKING, [request_id, _uuid(call.pk)])[0]
+    return Booking(bool(before), team_id, of_key or of_person or "")
+
+
+def closed_months(since: dt.date) -> set[dt.date]:
+    """The first days of the months closed from `since` on."""
+    return {first_day for (first_day,) in _rows(_CLOSED, [since.isoformat()])}
+
+
+def await_rollup(record_id: int) -> None:
+    """Note that the rollups have yet to take a record in."""
+    _run(_PENDING, [record_id])
 
 
 def applying(call: Call, day: dt.date) -> list[Applying]:
@@ -115,17 +177,16 @@ def stand(call_id: uuid.UUID) -> tuple[bool, int, Decimal]:
     return rows[0][0] in Call.FINISHED, unknown, _amount(known)
 
 
-def bring(reservation: Held, kept: Decimal, spent: Decimal, *, ended: bool) -> None:
-    """Write what a reservation holds and spent, and change its window by the difference."""
+def bring(reservation: Held, kept: Decimal, spent: Decimal, *, ended: bool) -> tuple[Decimal, Decimal]:
+    """Write what a reservation holds and spent, and change its window by the difference.
+
+    Answers what the window has spent now, and its limit.
+    """
     when = connection.ops.adapt_datetimefield_value(timezone.now()) if ended else None
     _run(_BRING, [_money(kept), _money(spent), when, reservation.pk])
-    _run(_COUNT, [_money(spent - reservation.spent), _money(kept - reservation.held), reservation.window_id])
-
-
-def figures(window_id: int) -> tuple[Decimal, Decimal]:
-    """What a window has spent, and its limit."""
-    spent, limit = _rows(_FIGURES, [window_id])[0]
-    return _amount(spent), _amount(limit)
+    changes = [_money(spent - reservation.spent), _money(kept - reservation.held), reservation.window_id]
+    of_all, limit = _rows(_COUNT, changes)[0]
+    return _amount(of_all), _amount(limit)
 
 
 def _rows(statement: str, values: list[Any]) -> list[Any]:
@@ -146,6 +207,11 @@ def _money(amount: Decimal) -> int:
 
 def _amount(units: Any) -> Decimal:
     return Decimal(int(units)).scaleb(-PLACES)
+
+
+def _rate(value: Any) -> Decimal | None:
+    # SQLite answers whole numbers and floats, whose shortest text is what was stored.
+    return value if value is None or isinstance(value, Decimal) else Decimal(str(value))
 
 
 def _uuid(value: uuid.UUID) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from django.conf import settings
 from django.core.validators import MinValueValidator
@@ -71,7 +71,23 @@ class PriceQuerySet(models.QuerySet["Price"]):
         return band_for(bands_on(self.in_force_of(model_id, speed), day), input_tokens)
 
 
-def bands_on(prices: Iterable[Price], day: dt.date) -> list[Price]:
+class Entry(Protocol):
+    """What decides which price counts; a `Price` has it, and so has the plain row that every call reads."""
+
+    @property
+    def contract(self) -> bool: ...
+    @property
+    def valid_from(self) -> dt.date: ...
+    @property
+    def valid_until(self) -> dt.date | None: ...
+    @property
+    def above_input_tokens(self) -> int: ...
+
+
+E = TypeVar("E", bound=Entry)
+
+
+def bands_on(prices: Iterable[E], day: dt.date) -> list[E]:
     """Of one model's prices in force, the one entry that counts on `day`, with all its bands, the lowest first.
 
     Empty where there is none. A newer entry ends the one before it of the same kind, also when its own last day has
@@ -87,7 +103,7 @@ def bands_on(prices: Iterable[Price], day: dt.date) -> list[Price]:
     return []
 
 
-def band_for(bands: Iterable[Price], input_tokens: int) -> Price | None:
+def band_for(bands: Iterable[E], input_tokens: int) -> E | None:
     """Of the bands of one entry, the lowest first, the highest that an input of this length passes."""
     reached = [p for p in bands if p.above_input_tokens == 0 or p.above_input_tokens < input_tokens]
     return reached[-1] if reached else None

@@ -93,6 +93,13 @@ def test_a_replayed_settlement_changes_nothing(make_call: MakeCall) -> None:
     assert CostRecord.objects.get().amount == first.amount
 
 
+def test_a_request_id_is_booked_once_whichever_call_names_it(make_call: MakeCall) -> None:
+    first = book(make_call(), known())
+
+    assert book(make_call(), known()) == first
+    assert CostRecord.objects.get() == first
+
+
 def test_each_attempt_without_an_answer_has_one_unknown_cost_of_its_own(make_call: MakeCall) -> None:
     call = make_call()
     for attempt in (1, 2, 2, 1):

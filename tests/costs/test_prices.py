@@ -12,8 +12,9 @@ from django.utils import timezone
 from genai_prices import data_snapshot
 from genai_prices.types import ConditionalPrice, ModelInfo, ModelPrice, PriceVariant, StartDateConstraint
 
-from core.costs import prices
+from core.costs import prices, statements
 from core.costs.published import ALWAYS, SOURCE, NotInOurTermsError, _entries
+from core.costs.statements import PriceRow
 from core.jobs.housekeeping import sync_catalogue
 from core.models import Price
 
@@ -56,6 +57,19 @@ def test_fast_mode_has_prices_of_its_own(catalogue: None) -> None:
     assert fast is not None
     assert (fast.input, fast.output, fast.cache_read, fast.web_search) == (D(8), D(40), D("0.4"), D(10))
     assert Price.objects.of(SONNET, TODAY, 1, "fast") is None
+
+
+@pytest.mark.parametrize("speed", ["standard", "fast"])
+def test_what_each_call_reads_of_the_book_is_what_is_in_force(catalogue: None, speed: str) -> None:
+    entered(input=D("0.00000001"), output=None, contract=True, valid_until=dt.date(2026, 12, 9))
+    entered(input=D(9), approved_at=None)
+    replaced = entered(input=D("1234567.12345678"), valid_from=dt.date(2026, 12, 2))
+    prices.put_in_force(entered(approved_at=None, valid_from=dt.date(2026, 12, 2)), None)
+    assert not Price.objects.in_force_of(SONNET).filter(pk=replaced.pk).exists()
+
+    for model_id in (SONNET, "claude-opus-5-5", "claude-haiku-5-5", "claude-nothing"):
+        in_force = Price.objects.in_force_of(model_id, speed).values_list(*PriceRow._fields)
+        assert sorted(statements.prices(model_id, speed)) == sorted(map(PriceRow._make, in_force))
 
 
 def test_an_unknown_model_or_day_has_no_price(catalogue: None) -> None:
