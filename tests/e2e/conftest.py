@@ -138,8 +138,9 @@ def _answers(address: str) -> bool:
         return False
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """For these tests only: its driver runs an event loop in this thread, and others want one of their own."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     assert chromium, "a browser is missing: tests/install_parts.sh installs it"
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
