@@ -44,10 +44,12 @@ types: $(VENV)/.dev
 	DEBUG=true $(BIN)/mypy claudeapp core tests manage.py
 
 # Both databases at once: much of a test's time is waiting, for a browser, a worker, a second that has to pass.
+# What knows no database is tested once.
 tests: $(VENV)/.dev
 	@sh tests/install_parts.sh
 	@mkdir -p var
-	@TEST_DATABASE=postgres $(BIN)/python -m pytest > var/tests-postgres.log 2>&1 & postgres=$$!; \
+	@TEST_DATABASE=postgres $(BIN)/python -m pytest --ignore=tests/simulator --ignore=tests/start \
+		> var/tests-postgres.log 2>&1 & postgres=$$!; \
 	TEST_DATABASE=sqlite $(BIN)/python -m pytest; sqlite=$$?; \
 	wait $$postgres; status=$$?; \
 	echo "The same on PostgreSQL:"; \
