@@ -10,7 +10,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from core.claude.usage import Usage, read_usage
+from core.claude.usage import read_usage
+from core.costs import ledger
 from core.costs.compute import compute
 from core.costs.estimate import CHARACTERS_PER_TOKEN, approximate_tokens
 from core.costs.prices import rates_of
@@ -99,18 +100,5 @@ def record(
         saved_by_cache=cost.saved_by_cache,
         saved_by_batch=cost.saved_by_batch,
         demo=True,
-        **_columns(usage),
+        **ledger.tokens_of(usage),
     )
-
-
-def _columns(usage: Usage | None) -> dict[str, int]:
-    if usage is None:
-        return {}
-    return {
-        "input_tokens": usage.input,
-        "output_tokens": usage.output,
-        "cache_write_5m_tokens": usage.cache_write_5m,
-        "cache_write_1h_tokens": usage.cache_write_1h,
-        "cache_read_tokens": usage.cache_read,
-        "web_searches": usage.web_searches,
-    }
