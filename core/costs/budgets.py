@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
@@ -45,9 +47,10 @@ class OverBudgetError(Exception):
         return f"The budget «{self.budget}» has no room for this: {figures}."
 
 
-def reserve(call: Call) -> None:
+def reserve(call: Call, models: Collection[str] = ()) -> None:
     """Reserve the call's worst case in each budget that applies, or raise `OverBudgetError`.
 
+    `models` are all that may come to answer, the dearest counts; without any it is the one that the request names.
     Belongs into the transaction that stores the call: the error has to undo it as a whole.
     """
     today = timezone.localdate()
@@ -57,13 +60,21 @@ def reserve(call: Call) -> None:
     if any(each.window_id is None for each in applying):
         windows_of(Budget.objects.filter(pk__in=[each.budget_id for each in applying]), today)
         applying = statements.applying(call, today)
-    amount = worst_case(str(call.request["model"]), call.request, timezone.now().date())
+    amount = _dearest(models or [str(call.request["model"])], call.request)
     windows = {each.window_id: each.hard for each in applying if each.window_id is not None}
     statements.hold(call, windows, amount or NOTHING)
     for window_id, hard in windows.items():
         # Without a worst case nothing could hold a limit, so a hard one refuses.
         if (hard and amount is None) or not statements.take(window_id, amount or NOTHING, hard=hard):
             raise _refusal(window_id, amount)
+
+
+def _dearest(models: Collection[str], request: Mapping[str, Any]) -> Decimal | None:
+    """The most that a request can cost with any of these models; None where that of one is unknown."""
+    today = timezone.now().date()
+    amounts = [worst_case(model, request, today) for model in models]
+    known = [amount for amount in amounts if amount is not None]
+    return max(known) if len(known) == len(amounts) else None
 
 
 def hold_another(call: Call) -> bool:

@@ -58,14 +58,14 @@ def run_call(call_id: uuid.UUID, watch: Watch | None = None) -> Outcome:
 
 
 def _run(call: Call, watch: Watch) -> Outcome:
-    choice = choose(call.request)
+    choice = choose(call, call.request)
     if not call.mark_sent(choice.model, choice.reason):
         return Outcome()
     watch.started(call.attempt)
     # Claude may take minutes; nobody holds a database connection meanwhile.
     if not connection.in_atomic_block:
         connection.close()
-    answering = client.stream({**call.request, "model": choice.model}, settings.CALL_TIMEOUT)
+    answering = client.stream(choice.apply(call.request), settings.CALL_TIMEOUT)
     try:
         for piece in answering:
             if piece:

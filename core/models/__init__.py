@@ -1,9 +1,11 @@
 """What is stored? One file per family of tables."""
 
+from core.models.attempts import FailedAttempt, IdempotencyToken
 from core.models.budgets import Budget, BudgetNotice, BudgetRequest, BudgetWindow, Reservation
 from core.models.calls import Call
 from core.models.catalogue import ClaudeModel, Price
-from core.models.keys import Key
+from core.models.fallbacks import FallbackChain, FallbackStep
+from core.models.keys import Key, KeySecret
 from core.models.ledger import CostRecord
 from core.models.people import User
 from core.models.prompts import Prompt, PromptVersion, SystemPrompt, SystemPromptVersion, Variable
@@ -19,7 +21,12 @@ __all__ = [
     "ClaudeModel",
     "ClosedMonth",
     "CostRecord",
+    "FailedAttempt",
+    "FallbackChain",
+    "FallbackStep",
+    "IdempotencyToken",
     "Key",
+    "KeySecret",
     "PendingRollup",
     "Price",
     "Prompt",

@@ -74,6 +74,10 @@ class Call(models.Model):
     class Door(models.TextChoices):
         FORM = "form", "Form"
         TRY = "try", "Trial of a draft"
+        GATEWAY = "gateway", "Gateway"
+        API = "api", "Plain API"
+        CHAT = "chat", "Chat"
+        BULK = "bulk", "Table"
 
     class Status(models.TextChoices):
         QUEUED = "queued", "Waiting for a free worker"
@@ -129,6 +133,20 @@ class Call(models.Model):
     reason = models.CharField("why this model", max_length=500, blank=True)
     text = models.TextField("answer", blank=True)
     content = models.JSONField("answer as it came", default=list, blank=True)
+    # The rest of the message that a program got, without its content: enough to give it the same again.
+    envelope = models.JSONField("answer's other fields", null=True, blank=True, editable=False)
+    # Of the request's body as a program sent it, to know the same one again; empty at other doors.
+    request_digest = models.CharField(max_length=64, blank=True, editable=False)
+    kept_from = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+        verbose_name="answer kept from",
+    )
+    written = models.BooleanField("a written fallback answer", default=False, editable=False)
     stop_reason = models.CharField(max_length=40, blank=True)
     request_id = models.CharField("Claude's request id", max_length=120, blank=True)
     error_type = models.CharField("kind of error", max_length=60, blank=True)
@@ -150,6 +168,11 @@ class Call(models.Model):
                 condition=Q(status__in=["queued", "waiting"]),
             ),
             models.Index(fields=["lease_until"], name="call_running", condition=Q(status="running")),
+            models.Index(
+                fields=["key", "request_digest", "-created_at"],
+                name="call_same_request",
+                condition=~Q(request_digest=""),
+            ),
         ]
         permissions: ClassVar = [
             ("view_all_calls", "Can read everybody's calls"),

@@ -1,31 +1,177 @@
-"""Which programs may call on whose behalf?"""
+"""Which programs may call, on whose behalf, and within which bounds?"""
 
 from __future__ import annotations
 
-from typing import ClassVar
+import datetime as dt
+import hashlib
+import secrets
+from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
+
+from core.models.catalogue import ClaudeModel
+from core.models.fallbacks import FallbackChain
+from core.models.prompts import Prompt
+
+if TYPE_CHECKING:
+    from core.models.people import User
+
+# What a key begins with, so that people and secret scanners recognise one.
+LEAD = "ca-"
+# Characters behind the lead that are stored readably, to find a key by.
+SHOWN = 8
+SECRET_BYTES = 32
+# Seconds. The time of the last use is for people who tidy up; writing it on each request would cost each a commit.
+USE_NOTED_EVERY = 60
+
+
+def digest_of(secret: str) -> str:
+    """What is stored of a key. It is random and long, so one round of a fast hash is enough."""
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 class Key(models.Model):
-    """A program's key. Only its digest is stored; `prefix` is what people recognise it by."""
+    """A program that calls: whose it is, what it may use, and how it wants to be served.
+
+    What the program sends is one of its `KeySecret`s; while it is rotated there are two.
+    """
 
     name = models.CharField(max_length=120)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="keys", verbose_name="owner"
     )
-    prefix = models.CharField(max_length=16, unique=True, editable=False)
-    digest = models.CharField(max_length=64, unique=True, editable=False)
+    groups = models.ManyToManyField(
+        "auth.Group",
+        blank=True,
+        related_name="keys",
+        help_text="The groups whose budgets and rules count for this key. None: those of its owner.",
+    )
     cost_centre = models.CharField(
         "cost centre", max_length=40, blank=True, help_text="Empty: the owner's. What its calls are charged to."
     )
+    models_allowed = models.ManyToManyField(
+        ClaudeModel, blank=True, related_name="keys", verbose_name="allowed models", help_text="None chosen: all."
+    )
+    prompts_allowed = models.ManyToManyField(
+        Prompt,
+        blank=True,
+        related_name="keys",
+        verbose_name="allowed prompts",
+        help_text="None chosen: all that its owner may use.",
+    )
+    requests_per_minute = models.PositiveIntegerField(
+        "requests a minute", null=True, blank=True, help_text="Empty: the installation's usual limit."
+    )
+    tokens_per_minute = models.PositiveIntegerField(
+        "tokens a minute", null=True, blank=True, help_text="Empty: the installation's usual limit."
+    )
+    attempts = models.PositiveSmallIntegerField(
+        "tries at Claude",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(10)],
+        help_text="How often a request is tried before it fails. Empty: the installation's usual number.",
+    )
+    try_seconds = models.PositiveIntegerField(
+        "seconds a try", null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(3600)],
+        help_text="How long Claude may take for one try. Empty: the installation's usual time.",
+    )  # fmt: skip
+    patience_seconds = models.PositiveIntegerField(
+        "seconds of patience", null=True, blank=True, validators=[MaxValueValidator(3600)],
+        help_text="How long the program waits in all, so that no wait for another try is begun which would be longer. "
+        "Empty: the installation's usual time.",
+    )  # fmt: skip
+    fallback = models.ForeignKey(
+        FallbackChain,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="keys",
+        help_text="What answers when the model cannot. Empty: the installation's usual chain.",
+    )
+    cancel_when_left = models.BooleanField(
+        "stop an answer when the program leaves",
+        default=False,
+        help_text="Otherwise Claude writes it to its end. What was written is billed either way; stopped, its output "
+        "is not known exactly, so its cost is unknown until it is put right.",
+    )
+    cache_minutes = models.PositiveIntegerField(
+        "keep answers for minutes",
+        default=0,
+        help_text="The same request from this key within this time gets the kept answer at no cost. 0: never.",
+    )
+    expires_at = models.DateTimeField("expires", null=True, blank=True)
     created_at = models.DateTimeField("made", default=timezone.now, editable=False)
+    last_used_at = models.DateTimeField("last used", null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField("revoked", null=True, blank=True, editable=False)
+    demo = models.BooleanField("demo data", default=False, editable=False)
 
     class Meta:
         ordering: ClassVar = ["name", "pk"]
+        permissions: ClassVar = [
+            ("manage_any_key", "Can make, change and revoke keys of other people"),
+        ]
 
     def __str__(self) -> str:
         return self.name
+
+    def usable(self, now: dt.datetime) -> bool:
+        """Whether it opens the door: not revoked, not expired, and its owner still works here."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now) and self.user.is_active
+
+    def revoke(self) -> bool:
+        """Close the door for good, for all its secrets, from the next request on; False where it was closed."""
+        now = timezone.now()
+        revoked = bool(Key.objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=now))
+        if revoked:
+            self.revoked_at = now
+        return revoked
+
+    def note_use(self, now: dt.datetime) -> None:
+        """Remember, to the minute, that it was used."""
+        stale = now - dt.timedelta(seconds=USE_NOTED_EVERY)
+        if self.last_used_at is None or self.last_used_at < stale:
+            earlier = Q(last_used_at=None) | Q(last_used_at__lt=stale)
+            Key.objects.filter(earlier, pk=self.pk).update(last_used_at=now)
+
+
+class KeySecretQuerySet(models.QuerySet["KeySecret"]):
+    def find(self, secret: str) -> KeySecret | None:
+        """The row of what a program sent, with its key and the key's owner: one query by an index."""
+        return self.select_related("key__user").filter(digest=digest_of(secret)).first()
+
+
+class KeySecret(models.Model):
+    """What a program sends. Only its digest is stored; `prefix` is what people recognise it by."""
+
+    key = models.ForeignKey(Key, on_delete=models.CASCADE, related_name="secrets")
+    prefix = models.CharField(max_length=16, unique=True, editable=False)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField("made", default=timezone.now, editable=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, editable=False, related_name="+"
+    )
+    # Set when it is rotated: until then the old and the new one both open the door.
+    expires_at = models.DateTimeField("until", null=True, blank=True, editable=False)
+
+    objects = KeySecretQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-created_at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.prefix}…"
+
+    @classmethod
+    def make(cls, key: Key, by: User | None) -> tuple[KeySecret, str]:
+        """A new secret of `key`, and the text that is shown this once and never again."""
+        text = f"{LEAD}{secrets.token_urlsafe(SECRET_BYTES)}"
+        row = cls.objects.create(key=key, prefix=text[: len(LEAD) + SHOWN], digest=digest_of(text), created_by=by)
+        return row, text
+
+    def usable(self, now: dt.datetime) -> bool:
+        return (self.expires_at is None or self.expires_at > now) and self.key.usable(now)

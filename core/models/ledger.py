@@ -49,6 +49,7 @@ class CostRecord(Immutable):
 
     class Purpose(models.TextChoices):
         ANSWER = "answer", "Answer"
+        CLASSIFICATION = "classification", "Classification"
 
     class Source(models.TextChoices):
         SETTLED = "settled", "Settled with the answer"

@@ -164,6 +164,24 @@ class Prompt(models.Model):
         default=True,
         help_text="When a worker or a connection breaks after sending, Claude may bill the lost answer too.",
     )
+    cache_minutes = models.PositiveIntegerField(
+        "keep answers for minutes",
+        default=0,
+        help_text="The same inputs from the same person within this time get the kept answer at no cost. 0: never.",
+    )
+    cache_shared = models.BooleanField(
+        "share kept answers among people",
+        default=False,
+        help_text="Only for prompts whose answers hold nothing about whoever asked.",
+    )
+    fallback = models.ForeignKey(
+        "core.FallbackChain",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="prompts",
+        help_text="What answers when the model cannot. Empty: the installation's usual chain.",
+    )
     access = models.CharField("who may use it", max_length=20, choices=Access.choices, default=Access.SIGNED_IN)
     groups = models.ManyToManyField(
         "auth.Group",

@@ -35,10 +35,7 @@ def people_and_things() -> None:
         Prompt(name=f"Prompt {number}", slug=f"prompt-{number}", model=catalogue[0]) for number in range(PROMPTS)
     ]
     Prompt.objects.bulk_create(prompts)
-    keys = [
-        Key(name=f"Key {number}", user=users[number], prefix=f"{number}", digest=f"{number}") for number in range(KEYS)
-    ]
-    Key.objects.bulk_create(keys)
+    Key.objects.bulk_create([Key(name=f"Key {number}", user=users[number]) for number in range(KEYS)])
 
 
 def load(first: int, last: int) -> None:

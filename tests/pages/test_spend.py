@@ -207,7 +207,7 @@ def test_more_rows_take_no_more_queries(
 def spread(member: User, billed: MakeRecord) -> dict[str, str]:
     """A dollar with a value of each dimension, and three without any; the values as the addresses name them."""
     team = Group.objects.create(name="Bridge")
-    key = Key.objects.create(name="Night run", user=member, prefix="k", digest="d")
+    key = Key.objects.create(name="Night run", user=member)
     call = Call.objects.create(
         user=member, key=key, lane="batch", model="claude-haiku-5-5", status=Call.Status.SUCCEEDED, attempt=1
     )

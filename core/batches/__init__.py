@@ -1,0 +1,1 @@
+"""How do many requests run as a Message Batch, at half price?"""
