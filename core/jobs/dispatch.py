@@ -10,7 +10,7 @@ from django.conf import settings
 from redis.exceptions import RedisError
 from rq import Queue
 
-from core.live.connection import quick_redis
+from core.hints.connection import quick_redis
 
 log = logging.getLogger(__name__)
 

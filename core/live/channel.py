@@ -8,7 +8,7 @@ from typing import Any
 
 import redis
 
-from core.live.connection import quick_redis
+from core.hints.connection import quick_redis
 
 log = logging.getLogger(__name__)
 

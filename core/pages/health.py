@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from redis.exceptions import RedisError
 
-from core.live.connection import quick_redis
+from core.hints.connection import quick_redis
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from asgiref.sync import async_to_sync
 from django.utils import timezone
 from pytest_django import Settings
 
+from core.hints.connection import quick_redis
 from core.live import channel, relay
 from core.live.channel import Publisher, text_so_far
-from core.live.connection import quick_redis
 from core.models import Call
 
 Event = tuple[str, str, object]

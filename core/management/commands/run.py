@@ -22,7 +22,7 @@ from claudeapp.embedded_redis import EmbeddedRedis
 from core.claude.errors import ClaudeError
 from core.costs import prices
 from core.demo.load import DemoError, is_new, load_demo
-from core.live.connection import quick_redis
+from core.hints.connection import quick_redis
 from core.models import ClaudeModel, User
 from core.routing.catalogue import sync_models
 
