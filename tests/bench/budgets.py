@@ -10,6 +10,7 @@ share out the threads. PostgreSQL writes each commit to the disk, as in producti
 
 from __future__ import annotations
 
+import argparse
 import datetime as dt
 import multiprocessing
 import os
@@ -37,7 +38,7 @@ REQUEST = {
 USAGE = {"input_tokens": 250, "output_tokens": 300, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0}
 
 
-def run() -> dict[str, Any]:
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """All figures; Django is set up and the database is empty."""
     _make_book()
     cpu = {str(number): _cpu(number) for number in (0, 1, 3)}
