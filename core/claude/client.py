@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from core.claude.errors import ClaudeError, cut_off, from_event, timed_out, translated
+from core.claude.errors import ClaudeError, cut_off, from_event, handed_on, timed_out, translated
 from core.claude.replies import Reply
+from core.claude.requests import Sending
 
 if TYPE_CHECKING:
+    import httpx2
     from anthropic import Anthropic
     from anthropic.types import ModelInfo
 
@@ -58,44 +62,137 @@ def preload() -> None:
     import anthropic  # noqa: F401
 
 
-class Answering:
-    """An answer on its way: iterate for the pieces of text; afterwards `reply` is whole.
+@dataclass(frozen=True)
+class Answer:
+    """What the API answered to a request that only passes through here; an error status is an answer too."""
 
-    Raises `ClaudeError` where it does not become whole; `reply` then holds what had come.
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event of a stream as it came, and the text that it brought, often none."""
+
+    name: str
+    data: str
+    text: str = ""
+
+
+class Answering:
+    """An answer on its way: iterate for the events of a stream (a JSON answer has none); then `reply` is whole.
+
+    `headers` are the answer's, from the first event on. Raises `ClaudeError` where it does not become whole; `reply`
+    then holds what had come.
     """
 
-    def __init__(self, request: dict[str, Any], timeout: float) -> None:
+    def __init__(self, sending: Sending, seconds: float, silence: float | None = None) -> None:
         self.reply = Reply()
-        self._request = request
-        self._timeout = timeout
+        self.headers: Mapping[str, str] = {}
+        self._sending = sending
+        self._seconds = seconds
+        self._silence = min(silence or seconds, seconds)
+        self._deadline = math.inf
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[Event]:
+        self._deadline = time.monotonic() + self._seconds
         try:
-            with translated():
-                yield from self._pieces()
+            with translated(), self._opened() as response:
+                self.headers = handed_on(response.headers)
+                self.reply.request_id = response.headers.get("request-id") or ""
+                if self._sending.streamed:
+                    yield from self._events(response)
+                else:
+                    self._read(response)
         except ClaudeError as error:
             error.request_id = error.request_id or self.reply.request_id
             # Once the answer has begun, its input at least is billed.
-            error.may_be_billed = error.may_be_billed or bool(self.reply.usage)
+            error.may_be_billed = error.may_be_billed or bool(self.headers)
             raise
 
-    def _pieces(self) -> Iterator[str]:
-        deadline = time.monotonic() + self._timeout
-        with _open_stream(self._request, self._timeout) as response:
-            self.reply.request_id = response.headers.get("request-id") or ""
-            for event in _events(response):
-                if event.get("type") == "error":
-                    raise from_event(event, self.reply.request_id)
-                yield self.reply.take(event)
-                if time.monotonic() > deadline and not self.reply.stopped:
-                    raise timed_out()
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[httpx2.Response]:
+        import httpx2
+
+        limits = httpx2.Timeout(self._silence, connect=min(CONNECT_TIMEOUT, self._silence))
+        post: Any = sdk().post
+        response = post(
+            "/v1/messages",
+            cast_to=httpx2.Response,
+            content=self._sending.encoded(),
+            options={"headers": dict(self._sending.headers), "timeout": limits},
+            stream=True,
+        )
+        with contextlib.closing(response):
+            yield response
+
+    def _events(self, response: httpx2.Response) -> Iterator[Event]:
+        from anthropic import Stream
+
+        for sent in Stream.raw_events(response):
+            event = self._parsed(sent.data)
+            if event.get("type") == "error":
+                raise from_event(event, self.reply.request_id)
+            yield Event(sent.event or "", sent.data, self.reply.take(event) if event else "")
+            self._keep_time(self.reply.stopped)
         if not self.reply.stopped:
             raise cut_off(self.reply.request_id)
 
+    def _parsed(self, data: str) -> dict[str, Any]:
+        try:
+            event = json.loads(data) if data else {}
+        except ValueError as error:
+            raise cut_off(self.reply.request_id) from error
+        return event if isinstance(event, dict) else {}
 
-def stream(request: dict[str, Any], timeout: float) -> Answering:
-    """Send a Messages request (without `stream`); its answer is read as it is written, within `timeout` seconds."""
-    return Answering(request, timeout)
+    def _read(self, response: httpx2.Response) -> None:
+        pieces = []
+        for piece in response.iter_bytes():
+            pieces.append(piece)
+            self._keep_time(False)
+        try:
+            self.reply.take_whole(b"".join(pieces))
+        except ValueError as error:
+            raise cut_off(self.reply.request_id) from error
+
+    def _keep_time(self, over: bool) -> None:
+        if time.monotonic() > self._deadline and not over:
+            raise timed_out()
+
+
+def send(sending: Sending, seconds: float, silence: float | None = None) -> Answering:
+    """Send a Messages request; the whole answer may take so many seconds, and each silence in it `silence` at most."""
+    return Answering(sending, seconds, silence)
+
+
+def forward(
+    method: str,
+    path: str,
+    *,
+    query: str = "",
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+    timeout: float = 60.0,
+) -> Answer:
+    """A request that costs nothing, passed on as it came. Raises `ClaudeError` only where no answer came."""
+    import anthropic
+    import httpx2
+
+    send_it = getattr(sdk(), method.lower())
+    content = {} if method.upper() == "GET" else {"content": body or b""}
+    limits = httpx2.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout))
+    with translated():
+        try:
+            response = send_it(
+                f"{path}?{query}" if query else path,
+                cast_to=httpx2.Response,
+                options={"headers": dict(headers or {}), "timeout": limits},
+                **content,
+            )
+        except anthropic.APIStatusError as error:
+            response = error.response
+    return Answer(response.status_code, handed_on(response.headers), response.content)
 
 
 def count_tokens(request: dict[str, Any], timeout: float = 5.0) -> int:
@@ -109,24 +206,3 @@ def list_models() -> list[ModelInfo]:
     """Every model that the API knows, retired ones included. Raises `ClaudeError`."""
     with translated():
         return list(sdk().models.list(limit=1000, lifecycle=["active", "deprecated", "retired"]))
-
-
-@contextlib.contextmanager
-def _open_stream(request: dict[str, Any], timeout: float) -> Iterator[Any]:
-    import httpx2
-
-    limits = httpx2.Timeout(timeout, connect=min(CONNECT_TIMEOUT, timeout))
-    with sdk().messages.with_streaming_response.create(**request, stream=True, timeout=limits) as response:
-        yield response.http_response
-
-
-def _events(response: Any) -> Iterator[dict[str, Any]]:
-    """The stream's events as the API wrote them, unknown fields included."""
-    from anthropic import Stream
-
-    for event in Stream.raw_events(response):
-        if event.data:
-            try:
-                yield json.loads(event.data)
-            except ValueError as error:
-                raise cut_off(response.headers.get("request-id") or "") from error

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,24 @@ SPEND_LIMIT_CODES = frozenset({"enforced_spend_limit_reached", "contract_spend_l
 LONGEST_RETRY_AFTER = 86_400.0
 
 
+# About this connection and the bytes on it, which are read and unpacked here; and what one server tells another.
+_STAY_HERE = frozenset(
+    {
+        "connection",
+        "content-encoding",
+        "content-length",
+        "keep-alive",
+        "proxy-authenticate",
+        "set-cookie",
+        "strict-transport-security",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+
 @dataclass
 class ClaudeError(Exception):
     """A request that brought no whole answer."""
@@ -34,6 +52,9 @@ class ClaudeError(Exception):
     may_be_billed: bool = False
     # Seconds that the API asks to wait, or None.
     retry_after: float | None = None
+    # The API's own error body, and its headers that may be handed on; None and empty where no answer came.
+    body: dict[str, Any] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.type}: {self.message}"
@@ -70,6 +91,8 @@ def from_status(error: anthropic.APIStatusError) -> ClaudeError:
         request_id=error.request_id or "",
         retryable=passing and error.error_code not in SPEND_LIMIT_CODES,
         retry_after=_retry_after(error.response.headers),
+        body=error.body if isinstance(error.body, dict) else None,
+        headers=handed_on(error.response.headers),
     )
 
 
@@ -84,6 +107,7 @@ def from_event(event: dict[str, Any], request_id: str) -> ClaudeError:
         request_id=request_id,
         retryable=kind in PASSING_TYPES,
         may_be_billed=True,
+        body=event,
     )
 
 
@@ -108,6 +132,11 @@ def _broken(cause: BaseException) -> ClaudeError:
     else:
         message = "The connection to Claude broke."
     return ClaudeError("connection_error", message, retryable=True, may_be_billed=connected)
+
+
+def handed_on(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers of an answer that mean something to whoever gets it next: neither cookies nor what ends here."""
+    return {name: value for name, value in headers.items() if name.lower() not in _STAY_HERE}
 
 
 def _retry_after(headers: Any) -> float | None:

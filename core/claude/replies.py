@@ -23,6 +23,9 @@ class Reply:
     # What the start reports of the output is only its first token; the sum comes near the end.
     usage_complete: bool = False
     stopped: bool = False
+    # The message's other fields; and where it came whole, as JSON, its bytes.
+    envelope: dict[str, Any] = field(default_factory=dict)
+    raw: bytes = b""
     _json_parts: dict[int, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -34,8 +37,22 @@ class Reply:
         handler = _HANDLERS.get(event.get("type", ""))
         return handler(self, event) if handler else ""
 
+    def take_whole(self, raw: bytes) -> None:
+        """The answer that came as one JSON message. Raises ValueError where it is none."""
+        message = json.loads(raw)
+        if not isinstance(message, dict):
+            raise ValueError("not a message")
+        self.raw = raw
+        self.model = message.get("model") or ""
+        self.content = message.pop("content", None) or []
+        self.stop_reason = message.get("stop_reason") or ""
+        self.usage = dict(message.get("usage") or {})
+        self.usage_complete = self.stopped = True
+        self.envelope = message
+
     def _start(self, event: dict[str, Any]) -> str:
         message = event["message"]
+        self.envelope = {name: value for name, value in message.items() if name != "content"}
         self.model = message.get("model") or ""
         self.usage = dict(message.get("usage") or {})
         return ""
@@ -68,10 +85,13 @@ class Reply:
         return ""
 
     def _finish(self, event: dict[str, Any]) -> str:
-        self.stop_reason = (event.get("delta") or {}).get("stop_reason") or self.stop_reason
+        delta = event.get("delta") or {}
+        self.envelope.update(delta)
+        self.stop_reason = delta.get("stop_reason") or self.stop_reason
         reported = event.get("usage") or {}
         self.usage.update({key: value for key, value in reported.items() if value is not None})
         self.usage_complete = reported.get("output_tokens") is not None
+        self.envelope["usage"] = self.usage
         return ""
 
     def _stop(self, event: dict[str, Any]) -> str:  # noqa: ARG002 - one signature for all events

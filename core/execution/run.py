@@ -7,8 +7,8 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from django.utils import timezone
 from core.claude import client
 from core.claude.errors import ClaudeError
 from core.claude.replies import Reply, storable
+from core.claude.requests import Sending
 from core.costs import budgets
 from core.costs.ledger import Exchange, settle
 from core.execution.lease import kept, lease_time
@@ -44,39 +45,57 @@ class Outcome:
 
     status: str = ""
     retry_at: dt.datetime | None = None
+    # What a program gets: the error, or a JSON answer's bytes, and the headers that Claude sent with it.
+    error: ClaudeError | None = None
+    answer: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def run_call(call_id: uuid.UUID, watch: Watch | None = None) -> Outcome:
-    """Claim, send and settle one call; answers at once where it is somebody else's or has ended."""
+def run_call(call_id: uuid.UUID, watch: Watch | None = None, sending: Sending | None = None) -> Outcome:
+    """Claim, send and settle one call; answers at once where it is somebody else's or has ended.
+
+    `sending` is the request as a program sent it; without it, the call's own is sent, and its answer streamed.
+    """
     call = Call.objects.select_related("version").claim(call_id, lease_time())
     if call is None:
         return Outcome()
     with kept(call):
-        outcome = _run(call, watch or NobodyWatches())
+        outcome = _run(call, watch or NobodyWatches(), sending or Sending(call.request))
     log.info("call %s, attempt %s: %s", call.pk, call.attempt, outcome.status or "taken over by another process")
     return outcome
 
 
-def _run(call: Call, watch: Watch) -> Outcome:
-    choice = choose(call, call.request)
+def _run(call: Call, watch: Watch, sending: Sending) -> Outcome:
+    choice = choose(call, sending.body)
     if not call.mark_sent(choice.model, choice.reason):
         return Outcome()
     watch.started(call.attempt)
     # Claude may take minutes; nobody holds a database connection meanwhile.
     if not connection.in_atomic_block:
         connection.close()
-    answering = client.stream(choice.apply(call.request), settings.CALL_TIMEOUT)
+    answering = client.send(sending.with_body(choice.apply(sending.body)), settings.CALL_TIMEOUT)
     try:
-        for piece in answering:
-            if piece:
-                call.first_text_at = call.first_text_at or timezone.now()
-                watch.text(piece)
+        _tell(call, answering, watch)
     except ClaudeError as error:
         outcome = _patiently(partial(_settle_error, call, answering.reply, error))
+        outcome = replace(outcome, error=error, headers=error.headers or answering.headers)
     else:
         outcome = _patiently(partial(_settle_reply, call, answering.reply))
+        outcome = replace(outcome, answer=answering.reply.raw, headers=answering.headers)
     watch.ended(outcome.status)
     return outcome
+
+
+def _tell(call: Call, answering: client.Answering, watch: Watch) -> None:
+    told = False
+    for event in answering:
+        if not told:
+            watch.opened(answering.headers)
+            told = True
+        watch.event(event.name, event.data)
+        if event.text:
+            call.first_text_at = call.first_text_at or timezone.now()
+            watch.text(event.text)
 
 
 def _patiently(settlement: Callable[[], Outcome]) -> Outcome:
@@ -97,15 +116,15 @@ def _patiently(settlement: Callable[[], Outcome]) -> Outcome:
 
 
 def _settle_reply(call: Call, reply: Reply) -> Outcome:
-    end = partial(
-        call.succeed,
-        text=storable(reply.text),
-        content=storable(reply.content),
-        stop_reason=reply.stop_reason,
-        model=reply.model or call.model,
-        request_id=reply.request_id,
-    )
-    applied = settle(call, _exchange(call, reply), end)
+    answer = {
+        "text": storable(reply.text),
+        "content": storable(reply.content),
+        "envelope": storable(reply.envelope),
+        "stop_reason": reply.stop_reason,
+        "model": reply.model or call.model,
+        "request_id": reply.request_id,
+    }
+    applied = settle(call, _exchange(call, reply), partial(call.succeed, answer))
     return Outcome(Call.Status.SUCCEEDED) if applied else Outcome()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 import redis
@@ -39,6 +40,16 @@ class Publisher:
 
     def ended(self, status: str) -> None:
         self._publish("ended", status)
+
+    def opened(self, headers: Mapping[str, str]) -> None:
+        pass
+
+    def event(self, name: str, data: str) -> None:
+        """A browser gets the words only."""
+
+    def left(self) -> bool:
+        # The page may come back, and whoever asked by a form wants the answer anyway.
+        return False
 
     def _publish(self, kind: str, data: str) -> None:
         try:

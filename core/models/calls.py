@@ -233,20 +233,15 @@ class Call(models.Model):
         """Note, before anything is sent, that it may have been: from here on this attempt may be billed."""
         return self._change(self._holds_lease(), sent_at=timezone.now(), model=model, reason=reason)
 
-    def succeed(
-        self, *, text: str, content: list[dict[str, Any]], stop_reason: str, model: str, request_id: str
-    ) -> bool:
+    def succeed(self, answer: dict[str, Any]) -> bool:
+        """End with an answer: `text`, `content`, `envelope`, `stop_reason`, `model`, `request_id`."""
         return self._change(
             self._holds_lease(),
             status=self.Status.SUCCEEDED,
-            text=text,
-            content=content,
-            stop_reason=stop_reason,
-            model=model,
-            request_id=request_id,
             error_type="",
             error_status=None,
             error_message="",
+            **answer,
             **self._ended(),
         )
 

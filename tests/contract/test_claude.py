@@ -14,6 +14,7 @@ from pytest_django import Settings
 
 from core.claude import client
 from core.claude.errors import ClaudeError
+from core.claude.requests import Sending
 from core.claude.usage import read_usage
 from tests.contract.target import LIVE, Target
 
@@ -36,14 +37,14 @@ def ask(target: Target, text: str = "Say hello in five words.", **more: Any) -> 
 
 def refusal(request: dict[str, Any]) -> ClaudeError:
     with pytest.raises(ClaudeError) as caught:
-        list(client.stream(request, 30))
+        list(client.send(Sending(request), 30))
     return caught.value
 
 
 def test_an_answer_comes_in_pieces_with_usage_and_request_id(target: Target) -> None:
-    answering = client.stream(ask(target), 30)
+    answering = client.send(Sending(ask(target)), 30)
 
-    pieces = [piece for piece in answering if piece]
+    pieces = [event.text for event in answering]
 
     reply = answering.reply
     usage = read_usage(reply.usage)
@@ -60,7 +61,7 @@ def test_an_answer_comes_in_pieces_with_usage_and_request_id(target: Target) -> 
 
 def test_counting_says_what_the_answer_then_reports(target: Target) -> None:
     request = ask(target, system="Answer briefly.")
-    answering = client.stream(request, 30)
+    answering = client.send(Sending(request), 30)
     list(answering)
 
     usage = read_usage(answering.reply.usage)
@@ -85,7 +86,7 @@ def test_an_answer_follows_a_schema(target: Target) -> None:
         "Is this feedback positive? «I love it.»",
         output_config={"format": {"type": "json_schema", "schema": schema}},
     )
-    answering = client.stream({**request, "max_tokens": 400}, 30)
+    answering = client.send(Sending({**request, "max_tokens": 400}), 30)
 
     list(answering)
 
@@ -105,7 +106,7 @@ def test_the_models_are_listed_with_what_the_catalogue_needs(target: Target) -> 
 
 
 def test_an_answer_that_is_too_long_is_cut_and_says_so(target: Target) -> None:
-    answering = client.stream({**ask(target, "Count from one to one hundred in words."), "max_tokens": 5}, 30)
+    answering = client.send(Sending({**ask(target, "Count from one to one hundred in words."), "max_tokens": 5}), 30)
 
     list(answering)
 
@@ -136,8 +137,8 @@ def test_a_model_that_is_not_offered_is_not_found(target: Target, model: str) ->
         {"max_tokens": 100_000_000},
         {"thinking": {"type": "enabled", "budget_tokens": 2000}},
         {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
-        {"extra_body": {"temperature": 0.5}},
-        {"extra_body": {"no_such_field": 1}},
+        {"temperature": 0.5},
+        {"no_such_field": 1},
     ],
     ids=[
         "no messages",
@@ -163,7 +164,7 @@ def test_what_todays_models_refuse_is_refused(target: Target, change: dict[str, 
 
 def test_an_answer_that_takes_too_long_is_ended(target: Target) -> None:
     with pytest.raises(ClaudeError) as caught:
-        list(client.stream(ask(target, "[[simulate: slow seconds=3]] Say hello."), 0.05))
+        list(client.send(Sending(ask(target, "[[simulate: slow seconds=3]] Say hello.")), 0.05))
 
     assert caught.value.retryable
 

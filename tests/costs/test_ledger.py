@@ -67,7 +67,7 @@ def test_sixteen_threads_that_settle_one_exchange_book_it_once(make_call: MakeCa
             # The pool has fewer connections than there are threads.
             connection.close()
             start.wait(30)
-            end = partial(mine.succeed, text="", content=[], stop_reason="", model=MODEL, request_id=request_id)
+            end = partial(mine.succeed, {"model": MODEL, "request_id": request_id})
             applied.append(settle(mine, exchange, end))
         except BaseException as error:  # noqa: BLE001 - told below, in the test's own thread
             failed.append(error)

@@ -9,6 +9,7 @@ import pytest
 
 from core.admin.prompt_checks import refusals, warnings
 from core.claude import client
+from core.claude.requests import Sending
 from core.demo.drafts import SYSTEM_PROMPTS, Draft
 from core.demo.examples import EXAMPLES
 from core.demo.prompts import DRAFTS
@@ -89,8 +90,8 @@ def test_the_api_takes_what_was_sent_and_answers_as_asked(demo: dict[str, int]) 
         call = version.calls.filter(status="succeeded").latest("created_at")
         assert call.request == render(version.content(), call.inputs)
         assert names_in(json.dumps(call.request)) == []
-        answering = client.stream(call.request, timeout=10)
-        text = "".join(answering)
+        answering = client.send(Sending(call.request), 10)
+        text = "".join(event.text for event in answering)
         assert answering.reply.stop_reason == "end_turn"
         if version.output_schema:
             assert misfits(version.output_schema, json.loads(text)) == []

@@ -12,6 +12,7 @@ from pytest_django import Settings
 
 from core.claude.replies import storable
 from core.execution.run import run_call
+from core.execution.watching import NobodyWatches
 from core.intake.accept import accept
 from core.models import Call, CostRecord, Prompt, PromptVersion, User
 from core.simulator.server import Simulator
@@ -19,7 +20,7 @@ from core.simulator.server import Simulator
 Ask = Callable[..., Call]
 
 
-class Witness:
+class Witness(NobodyWatches):
     """Writes down what a watcher hears."""
 
     def __init__(self) -> None:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from core.execution.run import run_call
+from core.execution.watching import NobodyWatches
 from core.intake.accept import accept
 from core.jobs.dispatch import in_queue, job_id_of, queue
 from core.jobs.sweeper import Swept, sweep
@@ -151,14 +152,10 @@ def test_a_late_answer_puts_the_unknown_cost_right(ask: Ask, prompt: Prompt) -> 
     prompt.publish(None)
     call = ask()
 
-    class Slow:
+    class Slow(NobodyWatches):
         def started(self, attempt: int) -> None:
             Call.objects.filter(pk=call.pk).update(lease_until=timezone.now() - dt.timedelta(seconds=1))
             sweep()
-
-        def text(self, piece: str) -> None: ...
-
-        def ended(self, status: str) -> None: ...
 
     outcome = run_call(call.pk, Slow())
 
