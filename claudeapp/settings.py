@@ -69,6 +69,21 @@ CALL_LEASE = environment.whole_number("CALL_LEASE", 30, 3, 3600)
 # How often a call is tried before it is given up.
 CALL_ATTEMPTS = 5
 
+# --- Limits of the gateway ---
+# How much may be sent in a minute by each key, by all keys of one person, and by all keys together; 0: no limit. Tokens
+# are those of input and output. A key or person may have other figures of their own.
+MOST_A_MINUTE = 10**9
+LIMIT_REQUESTS_PER_MINUTE_KEY = environment.whole_number("LIMIT_REQUESTS_PER_MINUTE_KEY", 0, 0, MOST_A_MINUTE)
+LIMIT_REQUESTS_PER_MINUTE_USER = environment.whole_number("LIMIT_REQUESTS_PER_MINUTE_USER", 0, 0, MOST_A_MINUTE)
+LIMIT_REQUESTS_PER_MINUTE_ORGANISATION = environment.whole_number(
+    "LIMIT_REQUESTS_PER_MINUTE_ORGANISATION", 0, 0, MOST_A_MINUTE
+)
+LIMIT_TOKENS_PER_MINUTE_KEY = environment.whole_number("LIMIT_TOKENS_PER_MINUTE_KEY", 0, 0, MOST_A_MINUTE)
+LIMIT_TOKENS_PER_MINUTE_USER = environment.whole_number("LIMIT_TOKENS_PER_MINUTE_USER", 0, 0, MOST_A_MINUTE)
+LIMIT_TOKENS_PER_MINUTE_ORGANISATION = environment.whole_number(
+    "LIMIT_TOKENS_PER_MINUTE_ORGANISATION", 0, 0, MOST_A_MINUTE
+)
+
 # --- Where things are kept ---
 VAR_DIR.mkdir(exist_ok=True)
 DATABASES: dict[str, dict[str, Any]] = {

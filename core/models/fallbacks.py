@@ -33,6 +33,9 @@ class FallbackChain(models.Model):
                 violation_error_message="Another chain is the usual one already.",
             ),
         ]
+        permissions: ClassVar = [
+            ("reset_breaker", "Can let a model be tried again at once"),
+        ]
 
     def __str__(self) -> str:
         return self.name

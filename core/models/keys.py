@@ -31,7 +31,7 @@ USE_NOTED_EVERY = 60
 
 def digest_of(secret: str) -> str:
     """What is stored of a key. It is random and long, so one round of a fast hash is enough."""
-    return hashlib.sha256(secret.encode()).hexdigest()
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
 
 
 class Key(models.Model):
@@ -64,10 +64,10 @@ class Key(models.Model):
         help_text="None chosen: all that its owner may use.",
     )
     requests_per_minute = models.PositiveIntegerField(
-        "requests a minute", null=True, blank=True, help_text="Empty: the installation's usual limit."
+        "requests a minute", null=True, blank=True, help_text="Empty: the installation's usual limit; 0: no limit."
     )
     tokens_per_minute = models.PositiveIntegerField(
-        "tokens a minute", null=True, blank=True, help_text="Empty: the installation's usual limit."
+        "tokens a minute", null=True, blank=True, help_text="Empty: the installation's usual limit; 0: no limit."
     )
     attempts = models.PositiveSmallIntegerField(
         "tries at Claude",

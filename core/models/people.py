@@ -20,6 +20,18 @@ class User(AbstractUser):
         related_name="team_members",
         help_text="The one group that this person's calls count for on reports. Budgets of all their groups apply.",
     )
+    requests_per_minute = models.PositiveIntegerField(
+        "requests a minute",
+        null=True,
+        blank=True,
+        help_text="Of all keys of this person together. Empty: the installation's usual limit; 0: no limit.",
+    )
+    tokens_per_minute = models.PositiveIntegerField(
+        "tokens a minute",
+        null=True,
+        blank=True,
+        help_text="Of all keys of this person together. Empty: the installation's usual limit; 0: no limit.",
+    )
     demo = models.BooleanField("demo data", default=False, editable=False)
 
     class Meta(AbstractUser.Meta):
