@@ -13,6 +13,8 @@ from redis.retry import Retry
 # Seconds.
 CONNECT_TIMEOUT = 2
 ANSWER_TIMEOUT = 5
+# More than threads of a process ask at once; redis-py's own limit of 100 is an error and no queue.
+MOST_CONNECTIONS = 2000
 
 
 def quick_redis(url: str = "", *, as_text: bool = True) -> redis.Redis:
@@ -30,6 +32,7 @@ def _connection_of(_pid: int, url: str, as_text: bool) -> redis.Redis:
         decode_responses=as_text,
         # The answers' shapes differ between the protocol's versions.
         protocol=2,
+        max_connections=MOST_CONNECTIONS,
         socket_timeout=ANSWER_TIMEOUT,
         socket_connect_timeout=CONNECT_TIMEOUT,
         retry=Retry(NoBackoff(), 0),
