@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import logging
+import os
 import threading
 import uuid
 from collections.abc import Iterator
 
 from django.conf import settings
 from django.db import DatabaseError, connection
+from django.utils import timezone
 
 from core.models import Call
 
@@ -23,29 +25,79 @@ def lease_time() -> dt.timedelta:
 
 @contextlib.contextmanager
 def kept(call: Call) -> Iterator[None]:
-    """Renew the call's lease from a thread of its own until the block ends.
+    """Renew the call's lease until the block ends.
 
-    Claude may think for minutes without a sign, so the reader of the answer cannot do it.
+    Claude may think for minutes without a sign, so the reader of the answer cannot do it; one thread does it for all
+    calls of this process.
     """
-    over = threading.Event()
-    beat = settings.CALL_LEASE / 3
-    thread = threading.Thread(target=_renew, args=(call.pk, call.lease_token, beat, over), daemon=True)
-    thread.start()
+    renewer = _of_this_process()
+    renewer.add(call)
     try:
         yield
     finally:
-        over.set()
-        thread.join()
+        renewer.remove(call)
 
 
-def _renew(call_id: uuid.UUID, token: str, beat: float, over: threading.Event) -> None:
-    holder = Call(pk=call_id, lease_token=token)
-    while not over.wait(beat):
+class Renewer:
+    """Renews the leases of all running calls of a process by one statement, three times in a lease."""
+
+    def __init__(self) -> None:
+        self._tokens: dict[uuid.UUID, str] = {}
+        self._changing = threading.Lock()
+        self._wake = threading.Event()
+        # Without calls it sleeps until there is one. Calls come and go many times between two beats, and are not to
+        # wake it each time.
+        self._asleep = False
+        self._beat = 0.0
+        threading.Thread(target=self._run, name="leases", daemon=True).start()
+
+    def add(self, call: Call) -> None:
+        with self._changing:
+            self._tokens[call.pk] = call.lease_token
+            if self._asleep or _beat() < self._beat:
+                self._wake.set()
+
+    def remove(self, call: Call) -> None:
+        with self._changing:
+            if self._tokens.get(call.pk) == call.lease_token:
+                del self._tokens[call.pk]
+
+    def _run(self) -> None:
+        while True:
+            with self._changing:
+                self._beat, self._asleep = _beat(), not self._tokens
+                self._wake.clear()
+            woken = self._wake.wait(None if self._asleep else self._beat)
+            if not woken:
+                self._renew()
+
+    def _renew(self) -> None:
+        with self._changing:
+            held = dict(self._tokens)
+        if not held:
+            return
         try:
-            if not holder.renew(lease_time()):
-                return
+            Call.objects.held(held).update(lease_until=timezone.now() + lease_time())
         except DatabaseError:
-            # The database may be back before the lease runs out; if it is not, the settlement finds out.
-            log.warning("could not renew the lease of call %s", call_id, exc_info=True)
+            # The database may be back before the leases run out; if it is not, the settlements find out.
+            log.warning("could not renew the leases of %s calls", len(held), exc_info=True)
         finally:
             connection.close()
+
+
+def _beat() -> float:
+    return float(settings.CALL_LEASE) / 3
+
+
+_renewers: dict[int, Renewer] = {}
+_making = threading.Lock()
+
+
+def _of_this_process() -> Renewer:
+    """A forked child gets its own: threads do not come along."""
+    pid = os.getpid()
+    renewer = _renewers.get(pid)
+    if renewer is None:
+        with _making:
+            renewer = _renewers.setdefault(pid, _renewers.get(pid) or Renewer())
+    return renewer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 import uuid
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -41,6 +42,10 @@ class CallQuerySet(models.QuerySet["Call"]):
     def lost(self, now: dt.datetime) -> CallQuerySet:
         """Running calls whose process has not renewed its lease."""
         return self.filter(status=Call.Status.RUNNING, lease_until__lt=now)
+
+    def held(self, tokens: Mapping[uuid.UUID, str]) -> CallQuerySet:
+        """Of these running calls, each with its lease's token, those that nobody has taken over."""
+        return self.filter(pk__in=list(tokens), lease_token__in=list(tokens.values()), status=Call.Status.RUNNING)
 
     def claim(self, call_id: uuid.UUID, lease: dt.timedelta) -> Call | None:
         """Take a runnable call for this process, or answer None where somebody else has it or it is not to run."""
@@ -224,10 +229,6 @@ class Call(models.Model):
 
     def _holds_lease(self) -> Q:
         return Q(status=self.Status.RUNNING, lease_token=self.lease_token)
-
-    def renew(self, lease: dt.timedelta) -> bool:
-        """Say that this process is still at it."""
-        return self._change(self._holds_lease(), lease_until=timezone.now() + lease)
 
     def mark_sent(self, model: str, reason: str) -> bool:
         """Note, before anything is sent, that it may have been: from here on this attempt may be billed."""
