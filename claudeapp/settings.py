@@ -66,8 +66,16 @@ RECONCILE_ALERT_TO = environment.names("RECONCILE_ALERT_TO")
 CALL_TIMEOUT = environment.whole_number("CALL_TIMEOUT", 600, 1, 86400)
 # A running call whose process has not renewed this lease is taken to be lost, in seconds.
 CALL_LEASE = environment.whole_number("CALL_LEASE", 30, 3, 3600)
-# How often a call is tried before it is given up.
+# How often a call of the queue is tried, with each model that may answer it, before it is given up.
 CALL_ATTEMPTS = 5
+# The same for a program that waits for its answer: tries with each model; seconds that one may take, or may be silent
+# in a stream; and seconds in all within which a further try may begin. A key may have other figures of its own.
+SYNC_ATTEMPTS = environment.whole_number("SYNC_ATTEMPTS", 3, 1, 10)
+SYNC_TRY_SECONDS = environment.whole_number("SYNC_TRY_SECONDS", 60, 1, 3600)
+SYNC_PATIENCE = environment.whole_number("SYNC_PATIENCE", 120, 0, 3600)
+# After so many failures in a row a model is not asked for so many seconds.
+BREAKER_FAILURES = environment.whole_number("BREAKER_FAILURES", 5, 1, 1000)
+BREAKER_SECONDS = environment.whole_number("BREAKER_SECONDS", 30, 1, 3600)
 
 # --- Limits of the gateway ---
 # How much may be sent in a minute by each key, by all keys of one person, and by all keys together; 0: no limit. Tokens

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from pytest_django import DjangoDbBlocker
 
 from core.costs import prices
+from core.execution import breaker
 from core.models import ClaudeModel, Price, Prompt, User, Variable, guard
 from core.routing.catalogue import sync_models
 from core.simulator.server import Simulator
@@ -66,6 +67,7 @@ def simulator() -> Iterator[Simulator]:
 def _empty_redis() -> Iterator[None]:
     yield
     redis.Redis.from_url(f"unix://{environment.FOLDER}/redis.sock").flushall()
+    breaker.board.forget()
 
 
 @pytest.fixture(scope="session")

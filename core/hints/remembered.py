@@ -29,6 +29,10 @@ class Remembered(Generic[T]):
             return value
         return self._anew(value)
 
+    def put(self, value: T) -> None:
+        """What this process has just changed itself, until it is read anew."""
+        self._value = value
+
     def forget(self) -> None:
         """Read at the next use."""
         self._value = None
