@@ -41,7 +41,9 @@ _APPLYING = """
         CASE b.period WHEN 'day' THEN {day} WHEN 'week' THEN {day} WHEN 'month' THEN {day} ELSE b.starts_on END)
     WHERE b.active AND b.starts_on <= {day} AND (b.ends_on IS NULL OR b.ends_on >= {day})
         AND (b.scope = 'organisation' OR b.user_id = %s OR b.key_id = %s OR b.prompt_id = %s
-            OR b.group_id IN (SELECT group_id FROM core_user_groups WHERE user_id = %s))
+            OR b.group_id IN (SELECT group_id FROM core_key_groups WHERE key_id = %s)
+            OR b.group_id IN (SELECT group_id FROM core_user_groups WHERE user_id = %s)
+                AND NOT EXISTS (SELECT 1 FROM core_key_groups WHERE key_id = %s))
     ORDER BY w.id, b.id"""
 _TAKE = """
     UPDATE core_budgetwindow SET reserved = reserved + %s
@@ -136,10 +138,13 @@ def await_rollup(record_id: int) -> None:
 
 
 def applying(call: Call, day: dt.date) -> list[Applying]:
-    """The budgets that count `call` on `day`, in the order in which their windows are to be changed."""
+    """The budgets that count `call` on `day`, in the order in which their windows are to be changed.
+
+    A key's groups count instead of its owner's, where it has any.
+    """
     days = [day, day - dt.timedelta(days=day.weekday()), day.replace(day=1), day, day]
     date = "CAST(%s AS date)" if connection.vendor == "postgresql" else "%s"
-    scopes = [call.user_id, call.key_id, call.prompt_id, call.user_id]
+    scopes = [call.user_id, call.key_id, call.prompt_id, call.key_id, call.user_id, call.key_id]
     rows = _rows(_APPLYING.format(day=date), [*(each.isoformat() for each in days), *scopes])
     return [Applying(budget_id, bool(hard), window_id) for budget_id, hard, window_id in rows]
 

@@ -134,6 +134,22 @@ def test_all_budgets_that_apply_are_asked_and_no_others(
     assert sorted(found) == ["all", "key", "me", "one", "prompt", "two"]
 
 
+def test_the_groups_of_a_key_count_instead_of_its_owners(ask: Ask, make: Make, member: User) -> None:
+    groups = {name: Group.objects.create(name=name) for name in ("Owner's", "Key's", "Both's")}
+    for name, group in groups.items():
+        make(name=name, scope="group", group=group)
+    member.groups.add(groups["Owner's"], groups["Both's"])
+    with_groups = Key.objects.create(name="with", user=member)
+    with_groups.groups.add(groups["Key's"], groups["Both's"])
+    without = Key.objects.create(name="without", user=member)
+
+    def counted(**values: Any) -> list[str]:
+        return sorted(ask(**values).reservations.values_list("window__budget__name", flat=True))
+
+    assert counted(key=with_groups) == ["Both's", "Key's"]
+    assert counted(key=without) == counted() == ["Both's", "Owner's"]
+
+
 def test_all_or_none_and_a_refused_call_leaves_nothing_behind(ask: Ask, make: Make, member: User) -> None:
     make(name="Roomy")
     make(name="Tight", scope="user", user=member, amount=Decimal("0.0000000001"), period="day")
