@@ -113,6 +113,12 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
+                "title": "Programs",
+                "items": [
+                    _item("Keys", "key", "admin:core_key_changelist", "core.view_key"),
+                ],
+            },
+            {
                 "title": "People",
                 "items": [
                     _item("People", "person", "admin:core_user_changelist", "core.view_user"),

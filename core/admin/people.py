@@ -48,7 +48,8 @@ ROLES_EXPLAINED = {
     "Prompt editor": "writes drafts and tries them for real; does not publish",
     "Prompt publisher": "does what editors do, publishes, takes back and deletes prompts",
     "Finance": "sees what everybody spent, reads all calls, keeps prices and budgets, and decides who gets more",
-    "Operator": "reads all calls, runs them again or cancels them, and looks after models and queues",
+    "Developer": "makes keys for programs of their own, and reads their calls",
+    "Operator": "reads all calls, runs them again or cancels them, and looks after models, keys, fallbacks and queues",
     "Administrator": "does all of this, and manages people and roles",
 }
 
@@ -108,6 +109,10 @@ class UserAdmin(Explained, _UserBase):
     keep_instead = "Make the account inactive instead: nobody can sign in with it then."
     _about = ("Who it is", {"fields": ("username", ("first_name", "last_name"), "email", "password_link")})
     _access = {"fields": ("is_active", "is_staff", "groups")}
+    _limits = (
+        "How much their programs may ask of Claude",
+        {"fields": (("requests_per_minute", "tokens_per_minute"),), "classes": ("collapse",)},
+    )
     _dates = ("When", {"fields": ("last_login", "date_joined")})
     add_fieldsets = (
         (
@@ -126,7 +131,7 @@ class UserAdmin(Explained, _UserBase):
         if obj is None:
             return self.add_fieldsets
         access = {**self._access, "description": roles_explained()}
-        sets = (self._about, ("What this person may do", access), self._dates)
+        sets = (self._about, ("What this person may do", access), self._limits, self._dates)
         if not signed_in(request).is_superuser:
             return sets
         beyond_roles = ("Beyond roles", {"fields": ("is_superuser", "user_permissions")})
@@ -178,7 +183,7 @@ admin.site.unregister(Group)
 
 @admin.register(Group)
 class GroupAdmin(_GroupBase):
-    """Roles: groups with permissions. Six come ready; an organisation may add its own."""
+    """Roles: groups with permissions. Seven come ready; an organisation may add its own."""
 
     list_display = ("name", "meaning")
     search_help_text = "Search by name"

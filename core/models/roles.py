@@ -31,8 +31,17 @@ _LOOK_AT_BUDGETS = ["view_budget", "view_budgetwindow", "view_budgetrequest"]
 _KEEP_BUDGETS = [*_LOOK_AT_BUDGETS, "add_budget", "change_budget", "delete_budget", "decide_any_budget"]
 _KEEP_PRICES = ["add_price", "change_price", "delete_price", "approve_price"]
 _FINANCE = [*_SEE_MONEY, *_KEEP_BUDGETS, *_KEEP_PRICES, "close_month", "correct_cost"]
+# Each sees and changes their own keys only; see `manage_any_key`.
+_OWN_KEYS = ["view_key", "add_key", "change_key"]
+_KEEP_GATEWAY = [
+    *_OWN_KEYS,
+    "manage_any_key",
+    *(f"{verb}_{table}" for table in ("fallbackchain", "fallbackstep") for verb in ("view", "add", "change", "delete")),
+    "reset_breaker",
+]
 _OPERATE = [
     *_LOOK_AT_PROMPTS,
+    *_KEEP_GATEWAY,
     *_SEE_MONEY,
     "change_claudemodel",
     "cancel_call",
@@ -53,6 +62,7 @@ ROLES: dict[str, list[str]] = {
     "Member": [],
     "Prompt editor": _EDIT_PROMPTS,
     "Prompt publisher": _PUBLISH_PROMPTS,
+    "Developer": [*_OWN_KEYS, *_LOOK_AT_CATALOGUE, "view_call"],
     "Finance": _FINANCE,
     "Operator": _OPERATE,
     "Administrator": _ADMINISTER,

@@ -18,6 +18,7 @@ LISTS = {
     "core_budget": {"finance", "administrator"},
     "core_budgetwindow": {"finance", "administrator"},
     "core_budgetrequest": {"finance", "administrator"},
+    "core_key": {"operator", "administrator"},
     "core_user": {"administrator"},
     "auth_group": {"administrator"},
     "django_rq_dashboard": {"operator", "administrator"},

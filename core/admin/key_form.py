@@ -1,0 +1,57 @@
+"""What is filled in to make or change a key, and which of it by whom?"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+from unfold.widgets import UnfoldAdminDecimalFieldWidget
+
+from core.admin.base import ModelForm
+from core.models import Key
+from core.models.fields import PLACES
+
+MOST = Decimal(1_000_000)
+# What widens what a key may do, or charges somebody else: for those who look after everybody's keys.
+MANAGED = ("user", "cost_centre", "groups", "requests_per_minute", "tokens_per_minute")
+
+if TYPE_CHECKING:
+    from django.forms import ModelForm as _KeyForm
+
+    _Base = _KeyForm[Key]
+else:
+    _Base = ModelForm
+
+
+class KeyForm(_Base):
+    """A key as it is; see `NewKeyForm` for what is asked once."""
+
+    def clean_name(self) -> str:
+        name = str(self.cleaned_data["name"]).strip()
+        if not name:
+            raise ValidationError("Please give it a name by which people will know the program.")
+        return name
+
+    def clean_expires_at(self) -> Any:
+        expires_at = self.cleaned_data["expires_at"]
+        if expires_at and "expires_at" in self.changed_data and expires_at <= timezone.now():
+            raise ValidationError("Please choose a moment that is still to come, or leave it empty.")
+        return expires_at
+
+
+class NewKeyForm(KeyForm):
+    """A key that is being made, and what it may spend."""
+
+    budget = forms.DecimalField(
+        label="USD a month",
+        required=False,
+        min_value=Decimal("0.01"),
+        max_value=MOST,
+        decimal_places=PLACES,
+        widget=UnfoldAdminDecimalFieldWidget(),
+        help_text="Makes a budget for this key, which refuses what would exceed it. Empty: only the budgets of its "
+        "groups, of its owner and of the organisation apply.",
+    )
