@@ -46,7 +46,8 @@ def test_it_may_have_a_budget_a_month_and_an_end(member: User) -> None:
         (["k\n", "--user", "member"], 2),
         *((["k", "--user", "member", "--budget", wrong], 2)
           for wrong in ("0", "-1", "NaN", "Infinity", "1e9", "much", "1.00000000001", "")),
-        *((["k", "--user", "member", "--expires", wrong], 2) for wrong in ("0", "-1", "1.5", "soon", "99999999999", "")),
+        *((["k", "--user", "member", "--expires", wrong], 2)
+          for wrong in ("0", "-1", "1.5", "soon", "99999999999", "")),
     ],
 )  # fmt: skip
 def test_what_makes_no_key_ends_with_a_status_and_makes_nothing(
