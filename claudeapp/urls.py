@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 urlpatterns = [
+    path("", include("core.gateway.urls")),
     path("admin/", admin.site.urls),
     path("", include("core.pages.urls")),
 ]

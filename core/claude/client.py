@@ -118,7 +118,7 @@ class Answering:
         limits = httpx2.Timeout(self._silence, connect=min(CONNECT_TIMEOUT, self._silence))
         post: Any = sdk().post
         response = post(
-            "/v1/messages",
+            f"/v1/messages?{self._sending.query}" if self._sending.query else "/v1/messages",
             cast_to=httpx2.Response,
             content=self._sending.encoded(),
             options={"headers": dict(self._sending.headers), "timeout": limits},

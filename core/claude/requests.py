@@ -20,6 +20,8 @@ class Sending:
     body: Mapping[str, Any]
     headers: Mapping[str, str] = field(default_factory=dict)
     streamed: bool = True
+    # What stands behind the question mark of the caller's address, such as `beta=true`.
+    query: str = ""
 
     def encoded(self) -> bytes:
         """The body's bytes. A half of a surrogate pair, which JSON can name, travels as its escape."""

@@ -142,6 +142,8 @@ class Call(models.Model):
     envelope = models.JSONField("answer's other fields", null=True, blank=True, editable=False)
     # Of the request's body as a program sent it, to know the same one again; empty at other doors.
     request_digest = models.CharField(max_length=64, blank=True, editable=False)
+    # Of what was asked and for whom, where its answer may be given again for a while; empty where it may not.
+    keep_digest = models.CharField(max_length=64, blank=True, editable=False)
     kept_from = models.ForeignKey(
         "self",
         on_delete=models.SET_NULL,
@@ -178,6 +180,7 @@ class Call(models.Model):
                 name="call_same_request",
                 condition=~Q(request_digest=""),
             ),
+            models.Index(fields=["keep_digest", "-created_at"], name="call_kept_answer", condition=~Q(keep_digest="")),
         ]
         permissions: ClassVar = [
             ("view_all_calls", "Can read everybody's calls"),

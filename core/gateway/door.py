@@ -1,0 +1,39 @@
+"""Which requests are programs', and need none of what pages need: sessions, cookies, forms, policies?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.urls import resolve
+
+from core.gateway.entry import unknown
+from core.gateway.errors import Refusal, answer_to
+
+PREFIXES = ("/v1/",)
+
+
+class ProgramsMiddleware:
+    """Leads programs straight to their view. First of all, so that the other middlewares cost them nothing."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if not is_programs(request.path_info):
+            return self.get_response(request)
+        if settings.SECURE_SSL_REDIRECT and not request.is_secure():
+            # A redirect would come too late for the key, and most programs do not follow one with their body.
+            return answer_to(Refusal(403, "This server is called by https:// only."))
+        try:
+            match = resolve(request.path_info)
+        except Http404:
+            return unknown(request)
+        request.resolver_match = match
+        answer: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
+        return answer
+
+
+def is_programs(path: str) -> bool:
+    return path.startswith(PREFIXES) or f"{path}/" in PREFIXES

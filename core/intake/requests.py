@@ -1,0 +1,137 @@
+"""How does a Messages request of a program become a Call?"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+
+from core.costs import budgets
+from core.intake.kept import Keeping, give_again
+from core.jobs.dispatch import dispatch
+from core.models import Call, Key, Prompt, User
+from core.routing.choose import UnknownModelError, plan
+
+log = logging.getLogger(__name__)
+
+# Characters of base64 that are worth keeping with a call; what is longer is named by its size and digest.
+MOST_KEPT_DATA = 10_000
+# Levels of lists and objects; no request that means something is near it.
+DEEPEST = 200
+
+
+class NotAllowedError(Exception):
+    """This key may not use what was asked for."""
+
+
+class UnreadableRequestError(ValueError):
+    """A Messages request of which not even its cost can be said."""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Who asks, and how: what a Call says beside its request."""
+
+    user: User | None
+    key: Key | None
+    door: str
+    lane: str
+    prompt: Prompt | None = None
+    # Of the body as it came.
+    digest: str = ""
+    # Whether an answer given before does, too.
+    keeping: Keeping = field(default_factory=Keeping)
+
+
+def accept_request(body: Mapping[str, Any], asking: Asking, stored: Mapping[str, Any] | None = None) -> Call:
+    """Store a call for this Messages request with what it reserves of its budgets, in one transaction.
+
+    `stored` is the request as it is kept, `kept_form(body)`, where the caller has it already. Raises
+    `UnknownModelError`, `NotAllowedError`, `OverBudgetError` and `UnreadableRequestError`.
+    """
+    asked = str(body["model"])
+    if "\x00" in asked:
+        # No name has one, and PostgreSQL cannot be asked for it.
+        raise UnknownModelError(asked)
+    models = plan(asked).models
+    check_allowed(asking.key, models, asking.prompt)
+    fields = _fields(asking, kept_form(body) if stored is None else stored)
+    kept = asking.keeping.find()
+    if kept is not None:
+        return give_again(kept, **fields)
+    with transaction.atomic():
+        call = Call.objects.create(**fields, keep_digest=asking.keeping.digest)
+        _reserve(call, body, models)
+        if asking.lane == Call.Lane.QUEUE:
+            transaction.on_commit(partial(dispatch, call.pk))
+    return call
+
+
+def _fields(asking: Asking, stored: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "user": asking.user,
+        "key": asking.key,
+        "door": asking.door,
+        "lane": asking.lane,
+        "prompt": asking.prompt,
+        "request": stored,
+        "request_digest": asking.digest,
+    }
+
+
+def _reserve(call: Call, body: Mapping[str, Any], models: Collection[str]) -> None:
+    """The worst case is that of the whole request, and not of what is kept of it."""
+    kept, call.request = call.request, dict(body)
+    try:
+        budgets.reserve(call, models)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        log.warning("a request whose cost has no bound: %s", type(error).__name__, exc_info=True)
+        raise UnreadableRequestError("messages: this request is not in the shape of the Messages API") from error
+    finally:
+        call.request = kept
+
+
+def check_allowed(key: Key | None, models: Collection[str], prompt: Prompt | None = None) -> None:
+    """Raise `NotAllowedError` unless the key may use all of these models, and the prompt."""
+    if key is None:
+        return
+    allowed = set(key.models_allowed.values_list("pk", flat=True))
+    if allowed and not allowed.issuperset(models):
+        refused = ", ".join(sorted(set(models) - allowed))
+        raise NotAllowedError(f"This key may not use the model {refused}.")
+    if prompt is not None and key.prompts_allowed.exists() and not key.prompts_allowed.filter(pk=prompt.pk).exists():
+        raise NotAllowedError(f"This key may not use the prompt {prompt.slug}.")
+
+
+def kept_form(value: Any, depth: int = 0) -> Any:
+    """A request as it is kept with its call: storable in every database, and without the bulk of images and files.
+
+    Raises `UnreadableRequestError` where it is nested too deeply.
+    """
+    if isinstance(value, str):
+        return value.replace("\x00", "\ufffd") if "\x00" in value else value
+    if depth > DEEPEST:
+        raise UnreadableRequestError(f"The request is nested more than {DEEPEST} levels deep.")
+    if isinstance(value, dict):
+        kept = {kept_form(name): kept_form(item, depth + 1) for name, item in value.items()}
+        return _without_bulk(kept) if value.get("type") == "base64" else kept
+    if isinstance(value, list):
+        return [kept_form(item, depth + 1) for item in value]
+    return value
+
+
+def _without_bulk(source: dict[str, Any]) -> dict[str, Any]:
+    data = source.get("data")
+    if not isinstance(data, str) or len(data) <= MOST_KEPT_DATA:
+        return source
+    return {**source, "data": {"omitted": _size(data), "sha256": hashlib.sha256(data.encode()).hexdigest()}}
+
+
+def _size(data: str) -> int:
+    """The bytes that a text of base64 stands for."""
+    return len(data) * 3 // 4 - data[-2:].count("=")

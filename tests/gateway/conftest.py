@@ -1,0 +1,146 @@
+"""Real servers on the tests' own database: `api` and `web` as the Procfile starts them, once for all tests."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import pytest
+from django.db import connection
+
+from core.intake.keys import make_key
+from core.models import Call, Key, User
+from core.simulator.server import Simulator
+from tests import environment
+
+ROOT = Path(__file__).parents[2]
+LONGEST_WAIT = 30.0
+MODEL = "claude-haiku-5-5"
+
+
+def until(condition: Callable[[], Any], what: str) -> None:
+    deadline = time.monotonic() + LONGEST_WAIT
+    while not condition():
+        assert time.monotonic() < deadline, f"in vain waited for {what}"
+        time.sleep(0.02)
+
+
+@dataclass
+class Server:
+    """A running process of the product."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+    def threads(self) -> int:
+        """How many threads its worker has now."""
+        return sum(len(list(Path(f"/proc/{pid}/task").iterdir())) for pid in self._workers())
+
+    def _workers(self) -> list[str]:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return children or [str(self.process.pid)]
+
+
+def _address_of_the_tests_database() -> str:
+    values: dict[str, Any] = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{values['NAME']}"
+    return f"postgres://{values['USER']}@/{values['HOST']}/{values['NAME']}"
+
+
+@contextlib.contextmanager
+def served(name: str, **extra: str) -> Iterator[Server]:
+    """The Procfile's process `name` on a free port."""
+    lines = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
+    *assignments, program = _split(lines[name])
+    port = str(environment.free_port())
+    env = {**os.environ, **dict(each.split("=", 1) for each in assignments), **extra}
+    env |= {"HOST": "127.0.0.1", "PORT": port, "DATABASE_URL": _address_of_the_tests_database()}
+    command = [str(Path(sys.executable).parent / program.split()[0]), *shlex.split(program)[1:]]
+    log = environment.FOLDER / f"{name}-{port}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=output)
+    try:
+        until(lambda: _listens(int(port)) or process.poll() is not None, f"{name}: {log.read_text()}")
+        yield Server(f"http://127.0.0.1:{port}", process)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def _split(line: str) -> list[str]:
+    words = shlex.split(line)
+    ahead = [word for word in words if "=" in word and word.split("=")[0].isupper()]
+    return [*ahead, " ".join(words[len(ahead) :])]
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture(scope="session")
+def api(simulator: Simulator, django_db_setup: None) -> Iterator[Server]:
+    """The process for much traffic: threads."""
+    with served("api") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def web(simulator: Simulator, django_db_setup: None) -> Iterator[Server]:
+    """The process for pages, which serves programs too: an event loop."""
+    with served("web") as server:
+        yield server
+
+
+@pytest.fixture(params=["api", "web"])
+def server(request: pytest.FixtureRequest) -> Server:
+    """Both, one after the other."""
+    chosen: Server = request.getfixturevalue(request.param)
+    return chosen
+
+
+@dataclass
+class Program:
+    """A key of somebody, and what it sends."""
+
+    key: Key
+    secret: str
+
+    def sdk(self, url: str, **options: Any) -> anthropic.Anthropic:
+        return anthropic.Anthropic(base_url=url, api_key=self.secret, **{"max_retries": 0, "timeout": 20, **options})
+
+    def headers(self, **more: str) -> dict[str, str]:
+        return {"x-api-key": self.secret, "anthropic-version": "2026-10-21", **more}
+
+    def last_call(self) -> Call:
+        return Call.objects.filter(key=self.key).latest("created_at")
+
+
+@pytest.fixture
+def program(member: User, catalogue: None) -> Program:
+    key, secret = make_key("Invoices", member, by=None)
+    return Program(key, secret)
+
+
+@pytest.fixture
+def simulated(simulator: Simulator) -> Simulator:
+    """The simulator with an empty bill."""
+    simulator.state.clear()
+    return simulator
+
+
+def question(text: str = "The invoice is due on Friday. Please pay it.", **more: Any) -> dict[str, Any]:
+    """A small Messages request."""
+    return {"model": MODEL, "max_tokens": 300, "messages": [{"role": "user", "content": text}], **more}
