@@ -98,7 +98,7 @@ def put_in_force(price: Price, by: User | None) -> None:
         valid_from=price.valid_from,
         above_input_tokens=price.above_input_tokens,
     )
-    same.exclude(pk=price.pk).update(replaced_by=price)
+    same.exclude(pk=price.pk).replace_by(price)
     price.approved_at, price.approved_by = timezone.now(), by
     price.save(update_fields=["approved_at", "approved_by"])
 

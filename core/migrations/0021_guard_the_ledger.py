@@ -8,4 +8,4 @@ from core.models import guard
 class Migration(migrations.Migration):
     dependencies = [("core", "0020_corrections_carry_the_difference")]
 
-    operations = [migrations.RunPython(guard.install, guard.remove)]
+    operations = [migrations.RunPython(guard.install_on_ledger, guard.remove)]

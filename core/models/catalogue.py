@@ -55,6 +55,24 @@ class ClaudeModel(models.Model):
 
 
 class PriceQuerySet(models.QuerySet["Price"]):
+    def update(self, **kwargs: Any) -> int:
+        """For drafts. What an approved price says stands; the database refuses it too, see `core.models.guard`."""
+        self._refuse_approved("changed: what corrects it is a new entry that replaces it")
+        return super().update(**kwargs)
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        self._refuse_approved("deleted")
+        return super().delete()
+
+    def replace_by(self, price: Price) -> int:
+        """These count no longer, because `price` does; the one thing that is written on an approved price, and once."""
+        return super().update(replaced_by=price)
+
+    def _refuse_approved(self, what: str) -> None:
+        # A slice cannot be filtered, and Django refuses to change or delete one anyway.
+        if not self.query.is_sliced and self.filter(approved_at__isnull=False).exists():
+            raise TypeError(f"an approved price is never {what}")
+
     def in_force(self) -> PriceQuerySet:
         """Approved and not replaced by a corrected entry: what may be charged by."""
         return self.filter(approved_at__isnull=False, replaced_by=None)

@@ -1,7 +1,8 @@
-"""How does the database itself keep the ledger append-only, whoever speaks to it?
+"""How does the database itself keep the ledger append-only and approved prices as they are, whoever speaks to it?
 
-Triggers refuse to change or delete a cost record, except to delete one of the demo. They hold against raw SQL, the
-shell and a careless admin alike. A migration that has to touch old records calls `remove` before and `install` after.
+Triggers refuse to change or delete a cost record, except to delete one of the demo, and to change or delete an approved
+price, except to say once what replaces it. They hold against raw SQL, the shell and a careless admin alike. A migration
+that has to touch old rows calls `remove` before and `install` after.
 
 SQLite's way of altering a table makes it anew and drops its triggers, so they are put back after each `migrate` where
 they are missing. The tests' way of emptying tables takes them off for that moment: see `tests/conftest.py`.
@@ -14,43 +15,82 @@ from typing import Any
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-TABLE = "core_costrecord"
-
+LEDGER, PRICES = "core_costrecord", "core_price"
+# Of an approved price only `replaced_by_id` may still be written.
+PRICE_COLUMNS = (
+    "id", "model_id", "contract", "speed", "valid_from", "valid_until", "above_input_tokens", "input", "output",
+    "cache_write_5m", "cache_write_1h", "cache_read", "web_search", "batch_factor", "us_factor", "priority_factor",
+    "source", "note", "created_at", "created_by_id", "approved_at", "approved_by_id",
+)  # fmt: skip
+_OF_THE_LEDGER = "cost records are never changed or deleted"
+_OF_A_PRICE = "an approved price is never changed or deleted"
 _SQLITE = {
-    "costrecord_never_changed": """
-        CREATE TRIGGER costrecord_never_changed BEFORE UPDATE ON core_costrecord
-        BEGIN SELECT RAISE(ABORT, 'cost records are never changed or deleted'); END""",
-    "costrecord_never_deleted": """
-        CREATE TRIGGER costrecord_never_deleted BEFORE DELETE ON core_costrecord WHEN NOT OLD.demo
-        BEGIN SELECT RAISE(ABORT, 'cost records are never changed or deleted'); END""",
-    # INSERT OR REPLACE deletes what is in its way without asking the trigger above.
-    "costrecord_never_replaced": """
-        CREATE TRIGGER costrecord_never_replaced BEFORE INSERT ON core_costrecord
-        WHEN EXISTS (SELECT 1 FROM core_costrecord WHERE id = NEW.id)
-            OR EXISTS (SELECT 1 FROM core_costrecord WHERE NOT (request_id = '') AND request_id = NEW.request_id)
-        BEGIN SELECT RAISE(ABORT, 'cost records are never changed or deleted, nor replaced'); END""",
+    LEDGER: {
+        "costrecord_never_changed": f"""
+            CREATE TRIGGER costrecord_never_changed BEFORE UPDATE ON core_costrecord
+            BEGIN SELECT RAISE(ABORT, '{_OF_THE_LEDGER}'); END""",
+        "costrecord_never_deleted": f"""
+            CREATE TRIGGER costrecord_never_deleted BEFORE DELETE ON core_costrecord WHEN NOT OLD.demo
+            BEGIN SELECT RAISE(ABORT, '{_OF_THE_LEDGER}'); END""",
+        # INSERT OR REPLACE deletes what is in its way without asking the trigger above.
+        "costrecord_never_replaced": f"""
+            CREATE TRIGGER costrecord_never_replaced BEFORE INSERT ON core_costrecord
+            WHEN EXISTS (SELECT 1 FROM core_costrecord WHERE id = NEW.id)
+                OR EXISTS (SELECT 1 FROM core_costrecord WHERE NOT (request_id = '') AND request_id = NEW.request_id)
+            BEGIN SELECT RAISE(ABORT, '{_OF_THE_LEDGER}, nor replaced'); END""",  # noqa: S608 - our names
+    },
+    PRICES: {
+        "price_never_changed": f"""
+            CREATE TRIGGER price_never_changed BEFORE UPDATE ON core_price WHEN OLD.approved_at IS NOT NULL
+                AND (OLD.replaced_by_id IS NOT NULL
+                OR {" OR ".join(f"NEW.{column} IS NOT OLD.{column}" for column in PRICE_COLUMNS)})
+            BEGIN SELECT RAISE(ABORT, '{_OF_A_PRICE}'); END""",
+        "price_never_deleted": f"""
+            CREATE TRIGGER price_never_deleted BEFORE DELETE ON core_price WHEN OLD.approved_at IS NOT NULL
+            BEGIN SELECT RAISE(ABORT, '{_OF_A_PRICE}'); END""",
+        "price_never_overwritten": f"""
+            CREATE TRIGGER price_never_overwritten BEFORE INSERT ON core_price
+            WHEN EXISTS (SELECT 1 FROM core_price WHERE id = NEW.id AND approved_at IS NOT NULL)
+            BEGIN SELECT RAISE(ABORT, '{_OF_A_PRICE}, nor replaced'); END""",  # noqa: S608 - our names
+    },
 }
-_POSTGRESQL_FUNCTION = """
-    CREATE OR REPLACE FUNCTION costrecord_guard() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-        IF TG_OP = 'DELETE' THEN
-            IF OLD.demo THEN RETURN OLD; END IF;
-        END IF;
-        RAISE EXCEPTION 'cost records are never changed or deleted' USING ERRCODE = 'restrict_violation';
-    END $$"""
+_POSTGRESQL_FUNCTIONS = {
+    LEDGER: f"""
+        CREATE OR REPLACE FUNCTION costrecord_guard() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF TG_OP = 'DELETE' THEN
+                IF OLD.demo THEN RETURN OLD; END IF;
+            END IF;
+            RAISE EXCEPTION '{_OF_THE_LEDGER}' USING ERRCODE = 'restrict_violation';
+        END $$""",
+    PRICES: f"""
+        CREATE OR REPLACE FUNCTION price_guard() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF TG_OP = 'DELETE' THEN
+                IF OLD.approved_at IS NULL THEN RETURN OLD; END IF;
+            ELSIF TG_OP = 'UPDATE' THEN
+                IF OLD.approved_at IS NULL THEN RETURN NEW; END IF;
+                IF OLD.replaced_by_id IS NULL
+                    AND to_jsonb(OLD) - 'replaced_by_id' = to_jsonb(NEW) - 'replaced_by_id' THEN RETURN NEW; END IF;
+            END IF;
+            RAISE EXCEPTION '{_OF_A_PRICE}' USING ERRCODE = 'restrict_violation';
+        END $$""",
+}
 _POSTGRESQL = {
-    "costrecord_never_changed": """
-        CREATE TRIGGER costrecord_never_changed BEFORE UPDATE OR DELETE ON core_costrecord
-        FOR EACH ROW EXECUTE FUNCTION costrecord_guard()""",
-    "costrecord_never_truncated": """
-        CREATE TRIGGER costrecord_never_truncated BEFORE TRUNCATE ON core_costrecord
-        FOR EACH STATEMENT EXECUTE FUNCTION costrecord_guard()""",
+    table: {
+        f"{name}_never_changed": f"""
+            CREATE TRIGGER {name}_never_changed BEFORE UPDATE OR DELETE ON {table}
+            FOR EACH ROW EXECUTE FUNCTION {name}_guard()""",
+        f"{name}_never_truncated": f"""
+            CREATE TRIGGER {name}_never_truncated BEFORE TRUNCATE ON {table}
+            FOR EACH STATEMENT EXECUTE FUNCTION {name}_guard()""",
+    }
+    for table, name in ((LEDGER, "costrecord"), (PRICES, "price"))
 }
 # SQLite's own table of tables, and PostgreSQL's of triggers, without those that keep foreign keys.
 _FIND = {
-    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'core_costrecord'",
-    "postgresql": "SELECT tgname FROM pg_trigger WHERE tgrelid = 'core_costrecord'::regclass AND NOT tgisinternal "
-    "AND tgenabled <> 'D'",
+    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
+    "postgresql": "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'",
 }
 
 
@@ -58,30 +98,42 @@ def missing(connection: BaseDatabaseWrapper) -> set[str]:
     """The names of the triggers that this database should have and has not, or has switched off."""
     with connection.cursor() as cursor:
         cursor.execute(_FIND[connection.vendor])
-        return set(_triggers(connection)) - {name for (name,) in cursor.fetchall()}
+        found = {name for (name,) in cursor.fetchall()}
+    return {name for triggers in _triggers(connection).values() for name in triggers} - found
 
 
-def removal(connection: BaseDatabaseWrapper) -> list[str]:
-    """The statements that take the guard off."""
-    on_table = f" ON {TABLE}" if connection.vendor == "postgresql" else ""
-    return [f"DROP TRIGGER IF EXISTS {name}{on_table}" for name in _triggers(connection)]
+def removal(connection: BaseDatabaseWrapper, *tables: str) -> list[str]:
+    """The statements that take the guard off these tables; off all without any."""
+    postgresql = connection.vendor == "postgresql"
+    return [
+        f"DROP TRIGGER IF EXISTS {name}{f' ON {table}' if postgresql else ''}"
+        for table, triggers in _triggers(connection).items()
+        for name in triggers
+        if table in (tables or (LEDGER, PRICES))
+    ]
 
 
-def installation(connection: BaseDatabaseWrapper) -> list[str]:
-    """The statements that put the guard on, or on anew."""
-    function = [_POSTGRESQL_FUNCTION] if connection.vendor == "postgresql" else []
-    return [*removal(connection), *function, *_triggers(connection).values()]
+def installation(connection: BaseDatabaseWrapper, *tables: str) -> list[str]:
+    """The statements that put the guard on these tables, or on anew; on all without any."""
+    wanted = tables or (LEDGER, PRICES)
+    functions = [_POSTGRESQL_FUNCTIONS[table] for table in wanted] if connection.vendor == "postgresql" else []
+    triggers = [statement for table in wanted for statement in _triggers(connection)[table].values()]
+    return [*removal(connection, *wanted), *functions, *triggers]
 
 
 def install(apps: Any, schema_editor: Any) -> None:  # noqa: ARG001 - as migrations.RunPython calls it
     _execute(schema_editor.connection, installation(schema_editor.connection))
 
 
+def install_on_ledger(apps: Any, schema_editor: Any) -> None:  # noqa: ARG001 - as migrations.RunPython calls it
+    _execute(schema_editor.connection, installation(schema_editor.connection, LEDGER))
+
+
 def remove(apps: Any, schema_editor: Any) -> None:  # noqa: ARG001 - as migrations.RunPython calls it
     _execute(schema_editor.connection, removal(schema_editor.connection))
 
 
-def _triggers(connection: BaseDatabaseWrapper) -> dict[str, str]:
+def _triggers(connection: BaseDatabaseWrapper) -> dict[str, dict[str, str]]:
     return {"sqlite": _SQLITE, "postgresql": _POSTGRESQL}[connection.vendor]
 
 
@@ -94,5 +146,5 @@ def _execute(connection: BaseDatabaseWrapper, statements: list[str]) -> None:
 def put_back(**kwargs: Any) -> None:
     """After each migration: see the top of this file. Takes Django's `post_migrate` signal."""
     connection = connections[kwargs["using"]]
-    if TABLE in connection.introspection.table_names() and missing(connection):
+    if {LEDGER, PRICES} <= set(connection.introspection.table_names()) and missing(connection):
         _execute(connection, installation(connection))

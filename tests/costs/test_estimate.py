@@ -20,6 +20,7 @@ from core.intake.accept import accept
 from core.models import Call, CostRecord, Price, Prompt, User
 from core.simulator.server import Simulator
 from core.simulator.tokens import count_prompt
+from tests.books import rewrite_prices
 from tests.environment import free_port
 
 TODAY = dt.date(2026, 11, 21)
@@ -146,7 +147,7 @@ def test_a_bound_above_a_band_is_reserved_at_the_bands_price(catalogue: None) ->
 
 
 def test_a_cheaper_band_does_not_lower_the_worst_case(catalogue: None) -> None:
-    Price.objects.filter(model_id=HAIKU, above_input_tokens=100_000).update(input=D("0.01"), output=D("0.01"))
+    rewrite_prices(Price.objects.filter(model_id=HAIKU, above_input_tokens=100_000), input=D("0.01"), output=D("0.01"))
 
     # it may be less input than the bound: (100,001 × 0.1 + 1,000 × 0.5)/M
     assert worst_case(HAIKU, request("a" * (100_001 - FRAME)), TODAY) == D("0.0105001")
@@ -164,13 +165,13 @@ def test_the_price_of_the_next_day_counts_too(catalogue: None) -> None:
 
 def test_what_has_no_price_has_no_worst_case(catalogue: None) -> None:
     assert worst_case("claude-nothing", request(), TODAY) is None
-    Price.objects.filter(model_id=SONNET).update(output=None)
+    rewrite_prices(Price.objects.filter(model_id=SONNET), output=None)
     assert worst_case(SONNET, request(), TODAY) is None
 
 
 def test_searches_at_the_provider_are_reserved_with_all_they_may_read(catalogue: None) -> None:
     tool = {"type": "web_search_20250305", "name": "web_search", "max_uses": 2}
-    Price.objects.filter(model_id=SONNET).update(output=D(0))
+    rewrite_prices(Price.objects.filter(model_id=SONNET), output=D(0))
 
     found = worst_case(SONNET, request(tools=[tool]), TODAY)
 

@@ -17,6 +17,7 @@ from django.utils import timezone
 from core.costs.corrections import CorrectionError, correct, fill_unknown, reprice, standing
 from core.costs.ledger import Exchange, book, booking_day, settle
 from core.models import Call, ClosedMonth, CostRecord, PendingRollup, Price, Prompt, User
+from tests.books import forget_prices, rewrite_prices
 
 MODEL = "claude-haiku-5-5"
 USAGE = {"input_tokens": 1000, "output_tokens": 200}
@@ -259,7 +260,7 @@ def test_a_new_price_changes_nothing_until_records_are_priced_anew(make_call: Ma
 
 def test_what_had_no_price_is_known_once_it_is_priced_anew(make_call: MakeCall, finance: User) -> None:
     prices = list(Price.objects.filter(model_id=MODEL))
-    Price.objects.filter(model_id=MODEL).delete()
+    forget_prices(Price.objects.filter(model_id=MODEL))
     record = book(make_call(), known())
     assert (record.amount, record.input_tokens) == (None, 1000)
     lost = book(make_call(), Exchange(model=MODEL))
@@ -274,7 +275,7 @@ def test_what_had_no_price_is_known_once_it_is_priced_anew(make_call: MakeCall, 
 def test_a_correction_is_all_or_nothing(make_call: MakeCall, finance: User) -> None:
     first, second = book(make_call(), known()), book(make_call(), known("req_2"))
     correct(second, Decimal(1), "First.", finance)
-    Price.objects.filter(model_id=MODEL).update(input=10)
+    rewrite_prices(Price.objects.filter(model_id=MODEL), input=10)
 
     with pytest.raises(CorrectionError):
         reprice([first, CostRecord.objects.get(pk=second.pk)], finance, "Both.")

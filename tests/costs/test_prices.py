@@ -17,6 +17,7 @@ from core.costs.published import ALWAYS, SOURCE, NotInOurTermsError, _entries
 from core.costs.statements import PriceRow
 from core.jobs.housekeeping import sync_catalogue
 from core.models import Price
+from tests.books import forget_prices, rewrite_prices
 
 TODAY = dt.date(2026, 11, 21)
 SONNET = "claude-sonnet-5-5"
@@ -135,7 +136,7 @@ def test_loading_twice_changes_nothing(catalogue: None) -> None:
 
 
 def test_a_dry_run_shows_the_change_and_makes_none(catalogue: None, capsys: pytest.CaptureFixture[str]) -> None:
-    Price.objects.filter(model_id=SONNET).update(input=D(3))
+    rewrite_prices(Price.objects.filter(model_id=SONNET), input=D(3))
 
     call_command("load_prices", "--dry-run")
 
@@ -144,7 +145,7 @@ def test_a_dry_run_shows_the_change_and_makes_none(catalogue: None, capsys: pyte
 
 
 def test_loading_replaces_an_entry_and_never_edits_it(catalogue: None) -> None:
-    Price.objects.filter(model_id=SONNET).update(input=D(3))
+    rewrite_prices(Price.objects.filter(model_id=SONNET), input=D(3))
     old = Price.objects.get(model_id=SONNET)
 
     call_command("load_prices", verbosity=0)
@@ -167,14 +168,14 @@ def test_a_price_that_the_source_has_taken_back_counts_no_more(catalogue: None) 
 
 
 def test_what_a_person_entered_for_the_same_days_stands(catalogue: None) -> None:
-    Price.objects.filter(model_id=SONNET).update(input=D(3), source="our invoice")
+    rewrite_prices(Price.objects.filter(model_id=SONNET), input=D(3), source="our invoice")
 
     assert prices.pending_changes() == []
 
 
 def test_the_daily_job_prices_a_new_model_and_only_proposes_what_changes_a_price(catalogue: None) -> None:
-    Price.objects.filter(model_id=SONNET).update(input=D(3))
-    Price.objects.filter(model_id="claude-haiku-5-5").delete()
+    rewrite_prices(Price.objects.filter(model_id=SONNET), input=D(3))
+    forget_prices(Price.objects.filter(model_id="claude-haiku-5-5"))
 
     said = [sync_catalogue(), sync_catalogue()]
 

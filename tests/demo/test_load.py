@@ -26,6 +26,7 @@ from core.models.roles import ROLES
 from core.reports.periods import Period
 from core.reports.rollups import wrong_rollups
 from core.reports.spend import chart, table, total
+from tests.books import forget_prices
 from tests.demo.conftest import NOW
 
 
@@ -60,7 +61,7 @@ def test_an_empty_catalogue_is_told(db: None, trial: None) -> None:
 
 
 def test_an_empty_price_book_is_told(catalogue: None, trial: None) -> None:
-    Price.objects.all().delete()
+    forget_prices(Price.objects.all())
     with pytest.raises(DemoError, match="load_prices"):
         load_demo()
 
@@ -212,7 +213,7 @@ def test_any_day_will_do(day: dt.date, catalogue: None, trial: None) -> None:
 
 def test_a_catalogue_without_old_models_is_enough(catalogue: None, trial: None) -> None:
     used = [ClaudeModel.objects.filter(line=line).latest("released_at").pk for line in ("haiku", "sonnet", "opus")]
-    Price.objects.exclude(model__in=used).delete()
+    forget_prices(Price.objects.exclude(model__in=used))
     ClaudeModel.objects.exclude(pk__in=used).delete()
     load_demo(NOW)
     assert not Call.objects.filter(error_status=404).exists()

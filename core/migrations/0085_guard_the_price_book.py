@@ -1,0 +1,11 @@
+"""From here on the database itself refuses to change or delete an approved price."""
+
+from django.db import migrations
+
+from core.models import guard
+
+
+class Migration(migrations.Migration):
+    dependencies = [("core", "0050_gateway")]
+
+    operations = [migrations.RunPython(guard.install, migrations.RunPython.noop)]
