@@ -11,7 +11,8 @@ from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 
 from core.pages.errors import wrong_dates
 from core.reports import exports
-from core.reports.files import csv_pieces, xlsx_pieces
+from core.reports.files import csv_pieces
+from core.reports.workbook import xlsx_pieces
 
 if TYPE_CHECKING:
     from core.pages.spend import Wanted

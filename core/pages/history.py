@@ -17,6 +17,7 @@ from django.views.decorators.http import require_safe
 from core.models import Call, CostRecord, Prompt
 from core.models.calls import CallQuerySet
 from core.pages.access import by_person, may_read_all, visible_calls
+from core.pages.drill import drill_of
 from core.pages.forms import HistoryForm
 
 PAGE_SIZE = 25
@@ -42,11 +43,16 @@ def calls(request: HttpRequest) -> HttpResponse:
     # What is not usable is told beside its field; the rest filters all the same.
     form.is_valid()
     found = _filtered(visible_calls(request), form.cleaned_data)
+    figure = drill_of(request.GET, request.user.pk)
+    if figure:
+        found = figure.of(found)
     context = {
         "form": form,
         "page": _page(found, request.GET.get("before", ""), request.GET.get("after", "")),
         "everybody": everybody,
-        "filtered": any(form.cleaned_data.values()) or bool(form.errors),
+        "figure": figure,
+        "no_figure": figure is None and "counted_from" in request.GET,
+        "filtered": bool(figure) or any(form.cleaned_data.values()) or bool(form.errors),
         "narrowed": any(value for name, value in form.cleaned_data.items() if name != "q"),
     }
     return render(request, "pages/calls.html", context)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,12 +11,14 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import escape
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
 from core.models.ledger import CostRecord
 from core.pages.charts import draw, name_step
 from core.pages.downloads import download
+from core.pages.drill import KINDS, Drill
 from core.pages.errors import needs
 from core.pages.formats import usd
 from core.pages.forms import PeriodForm
@@ -47,8 +49,8 @@ class Wanted:
 def spend(request: HttpRequest) -> HttpResponseBase:
     """The report of a period: sum, chart, and who and what it went to."""
     context = page_of(request)
-    found: report.Report = context["report"]
-    unknown = {"known": "no", "booked_on__gte": found.period.first, "booked_on__lte": found.period.last}
+    period = context["period"]
+    unknown = {"known": "no", "booked_on__gte": period.first, "booked_on__lte": period.last}
     context["unknown_page"] = (
         f"{reverse('admin:core_costrecord_changelist')}?{urlencode(unknown)}"
         if request.user.is_staff and request.user.has_perm("core.view_costrecord")
@@ -69,6 +71,7 @@ def page_of(request: HttpRequest, user_id: int | None = None) -> dict[str, Any]:
     wanted = wanted_of(request, user_id)
     today = timezone.localdate()
     found = report.report(wanted.period, wanted.by, today, user_id)
+    drill = Drill(found.period, user_id=user_id)
     return {
         "form": wanted.form,
         "period": wanted.period,
@@ -77,11 +80,13 @@ def page_of(request: HttpRequest, user_id: int | None = None) -> dict[str, Any]:
         "time_zone": timezone.get_current_timezone_name(),
         "report": found,
         "drawing": draw(found.chart),
-        "steps": _steps(found.chart),
+        "steps": _steps(found.chart, user_id),
+        "drills": {name: replace(drill, by=name).address for name in KINDS} | {"all": drill.address},
+        "drill_before": replace(drill, period=found.before).address,
         "by": wanted.by,
         "by_title": TITLES[wanted.by],
         "switch": [(name, TITLES[name], wanted.address(by=name)) for name in report.dimensions(user_id)],
-        "tables": [_table(found.period, table, wanted) for table in found.tables],
+        "tables": [_table(drill, table, wanted) for table in found.tables],
         "address": wanted.address(),
         "ever": bool(found.total.records) or _ever(user_id),
     }
@@ -107,43 +112,47 @@ def _ever(user_id: int | None) -> bool:
     return records.exists()
 
 
-def _steps(chart: report.Chart) -> list[dict[str, Any]]:
+def _steps(chart: report.Chart, user_id: int | None) -> list[dict[str, Any]]:
     """The chart's figures as a table, the newest first, without the days that nothing was booked on."""
-    shown = [step for step in chart.steps if step.sums.records]
-    return [
-        {
-            "label": name_step(step.period, True) if chart.monthly else _day(step.period.first),
-            "sums": step.sums,
-            # Amounts and nothing else, so there is nothing to escape; a template takes long for so many.
-            "cells": SafeString("".join(f'<td class="number">{usd(amount)}</td>' for amount in step.parts)),
-            "calls": _calls(step.period),
-        }
-        for step in reversed(shown)
-    ]
+    # The end of an address that says which series; all others together have no one value.
+    ends = [None if value is None else _end(chart.dimension, value) for value, _ in chart.series]
+    return [_row(chart, step, ends, user_id) for step in reversed(chart.steps) if step.sums.records]
+
+
+def _row(chart: report.Chart, step: report.Step, ends: list[str | None], user_id: int | None) -> dict[str, Any]:
+    address = Drill(step.period, user_id=user_id).address
+    start = escape(address)
+    return {
+        "label": name_step(step.period, True) if chart.monthly else _day(step.period.first),
+        "sums": step.sums,
+        # Written here, for a template takes long for so many; the ends are escaped, and the amounts are numbers.
+        "cells": SafeString(
+            "".join(
+                f'<td class="number"><a href="{start}{end}">{usd(amount)}</a></td>'
+                if end is not None and amount
+                else f'<td class="number">{usd(amount)}</td>'
+                for end, amount in zip(ends, step.parts, strict=True)
+            )
+        ),
+        "calls": address,
+    }
+
+
+def _end(by: str, value: str) -> str:
+    return escape("&" + urlencode({"counted_by": by, "counted_as": value} if value else {"counted_by": by}))
 
 
 def _day(day: dt.date) -> str:
     return f"{day:%a}, {day.day} {day:%b %Y}"
 
 
-def _table(period: Period, table: report.Table, wanted: Wanted) -> dict[str, Any]:
+def _table(drill: Drill, table: report.Table, wanted: Wanted) -> dict[str, Any]:
     title = TITLES[table.dimension]
     return {
         "title": f"By {title.lower()}",
         "thing": title,
-        "rows": [(line, _calls_of(period, table.dimension, line)) for line in table.lines],
+        "rows": [(line, replace(drill, by=table.dimension, value=line.value).address) for line in table.lines],
         "others": table.others,
         "number_of_others": table.number_of_others,
         "all": wanted.address(by=table.dimension, what="sums"),
     }
-
-
-def _calls_of(period: Period, by: str, line: report.Line) -> str:
-    """The address of the calls behind a line; empty where they cannot be told apart by a filter."""
-    if not line.value:
-        return ""
-    return _calls(period, **({"person": line.label} if by == "user" else {by: line.value}))
-
-
-def _calls(period: Period, **wanted: str) -> str:
-    return f"{reverse('calls')}?{urlencode({**wanted, 'from': period.first, 'to': period.last})}"

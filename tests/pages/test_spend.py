@@ -22,6 +22,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from core.models import Call, CostRecord, Key, Prompt, User
+from core.reports.labels import TITLES
 from core.reports.periods import PRESETS
 from core.reports.rollups import roll_up_all
 
@@ -76,7 +77,7 @@ def test_the_sum_is_exact_and_the_csv_adds_up_to_it(
     assert len(rows) == 12
     assert sum(Decimal(row["amount USD"] or 0) for row in rows) == expected
     html = client.get(URL).content.decode()
-    assert "for 12 exchanges" in html
+    assert ">12 exchanges</a>" in html
     assert "The cost of 1 exchange is unknown" in html
 
 
@@ -87,10 +88,11 @@ def test_breakdowns_name_prompts_models_and_people_and_lead_to_their_calls(
     billed(None, "0.25")
     client.force_login(finance)
     html = client.get(URL, {"from": "2026-01-01", "to": "2026-12-31"}).content.decode()
-    dates = "&amp;from=2026-01-01&amp;to=2026-12-31"
-    assert f'<a href="/calls/?prompt={prompt.pk}{dates}">Summarise a document</a>' in html
-    assert f'<a href="/calls/?model=claude-haiku-5-5{dates}">' in html
-    assert f'<a href="/calls/?person=member{dates}">member</a>' in html
+    start = "/calls/?counted_from=2026-01-01&amp;counted_to=2026-12-31&amp;counted_by"
+    assert f'<a href="{start}=prompt&amp;counted_as={prompt.pk}">Summarise a document</a>' in html
+    assert f'<a href="{start}=model&amp;counted_as=claude-haiku-5-5">' in html
+    assert f'<a href="{start}=user&amp;counted_as={member.pk}">member</a>' in html
+    assert f'<a href="{start}=user">Not signed in</a>' in html
     assert "Not signed in" in html
     assert "75 %" in html
 
@@ -160,7 +162,11 @@ def test_the_chart_has_a_bar_for_each_day_and_its_figures_as_a_table(
     html = client.get(URL, {"from": "2026-01-01", "to": "2026-01-31"}).content.decode()
     assert html.count('class="bar"') == 31
     assert "<title>10 Jan: $0.50, 1 exchange\nSummarise a document: $0.50</title>" in html
-    assert '<a href="/calls/?from=2026-01-10&amp;to=2026-01-10">Sat, 10 Jan 2026</a>' in html
+    day = "/calls/?counted_from=2026-01-10&amp;counted_to=2026-01-10"
+    assert f'<a href="{day}">Sat, 10 Jan 2026</a>' in html
+    assert re.search(
+        rf'<td class="number"><a href="{re.escape(day)}&amp;counted_by=prompt&amp;counted_as=\d+">\$0.50</a>', html
+    )
     assert 'role="img"' in html
     assert client.get(URL, {"from": "2025-01-01", "to": "2026-12-31"}).content.decode().count('class="bar"') == 24
 
@@ -235,18 +241,86 @@ def test_the_switch_breaks_the_chart_down(
     assert f'by={by}" aria-current="true"' in html
 
 
-@pytest.mark.parametrize("by", ["team", "key", "lane", "cost_centre"])
+@pytest.mark.parametrize("by", ["team", "key", "lane", "cost_centre", "prompt", "user", "model"])
 def test_a_line_leads_to_its_calls_and_to_no_others(
-    client: Client, finance: User, spread: dict[str, str], by: str
+    client: Client, finance: User, member: User, spread: dict[str, str], by: str
 ) -> None:
     client.force_login(finance)
     html = client.get(URL, {"period": "today"}).content.decode()
-    today = timezone.localdate()
-    address = f"/calls/?{by}={spread[by]}&from={today}&to={today}"
-    assert address.replace("&", "&amp;") in html
-    shown = client.get(address).content.decode()
-    assert shown.count('class="main"') == 1
-    assert "member" in shown
+    table = html[html.index(f"By {TITLES[by].lower()}</h2>") :].partition("</table>")[0]
+    for address, count in re.findall(r'scope="row"><a href="([^"]+)">.*?class="number">(\d+)<', table):
+        shown = client.get(html_unescape(address))
+        assert len(shown.context["page"].calls) == int(count)
+        assert "The calls behind a figure" in shown.content.decode()
+
+
+@pytest.fixture
+def late(member: User, billed: MakeRecord) -> Call:
+    """A call asked on the tenth whose cost counts for the twelfth, for another model than it ended with."""
+    call = Call.objects.create(
+        user=member,
+        model="claude-haiku-5-5",
+        status=Call.Status.SUCCEEDED,
+        attempt=1,
+        created_at=dt.datetime(2026, 1, 10, 12, tzinfo=dt.UTC),
+    )
+    billed(member, "0.5", dt.datetime(2026, 1, 12, 12, tzinfo=dt.UTC), call=call, model="claude-sonnet-5-5")
+    billed(member, None, dt.datetime(2026, 1, 13, 12, tzinfo=dt.UTC))
+    return call
+
+
+def behind(client: Client, **wanted: str) -> list[Call]:
+    return list(
+        client.get("/calls/", {f"counted_{name}": value for name, value in wanted.items()}).context["page"].calls
+    )
+
+
+def test_a_figure_leads_to_the_calls_that_count_for_its_days_and_model(
+    client: Client, finance: User, late: Call
+) -> None:
+    client.force_login(finance)
+    assert behind(client, **{"from": "2026-01-12", "to": "2026-01-12"}) == [late]
+    assert behind(client, **{"from": "2026-01-10", "to": "2026-01-11"}) == []
+    days = {"from": "2026-01-01", "to": "2026-01-31"}
+    assert behind(client, **days, by="model", **{"as": "claude-sonnet-5-5"}) == [late]
+    assert late not in behind(client, **days, by="model", **{"as": "claude-haiku-5-5"})
+    (unknown,) = behind(client, **days, by="unknown")
+    assert unknown != late
+    assert behind(client, **days, by="saved_by_cache") == []
+
+
+def test_a_figure_of_ones_own_report_leads_to_ones_own_calls_for_whoever_sees_all(
+    client: Client, finance: User, late: Call, billed: MakeRecord
+) -> None:
+    billed(finance, "1", dt.datetime(2026, 1, 12, 12, tzinfo=dt.UTC))
+    client.force_login(finance)
+    html = client.get("/usage/", {"from": "2026-01-12", "to": "2026-01-12"}).content.decode()
+    (address, *_) = re.findall(r'for <a href="([^"]+)">1 exchange</a>', html)
+    assert [call.user for call in client.get(html_unescape(address)).context["page"].calls] == [finance]
+    assert len(behind(client, **{"from": "2026-01-12", "to": "2026-01-12"})) == 2
+
+
+def test_nobody_reads_others_calls_through_a_figure(client: Client, outsider: User, late: Call) -> None:
+    client.force_login(outsider)
+    assert behind(client, **{"from": "2026-01-01", "to": "2026-01-31"}) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"from": "yesterday", "to": "2026-01-31"},
+        {"from": "2026-01-31", "to": "2026-01-01"},
+        {"from": "2026-01-01"},
+        {"from": "2026-01-01", "to": "9999-12-31"},
+        {"from": "2026-01-01", "to": "2026-01-31", "by": "password"},
+        {"from": "2026-01-01", "to": "2026-01-31", "by": "user", "as": "member"},
+        {"from": "2026-01-01", "to": "2026-01-31", "by": "user", "as": "9" * 30},
+    ],
+)
+def test_an_address_that_names_no_figure_says_so(client: Client, finance: User, wrong: dict[str, str]) -> None:
+    client.force_login(finance)
+    page = client.get("/calls/", {f"counted_{name}": value for name, value in wrong.items()})
+    assert "This address names no figure" in page.content.decode()
 
 
 def test_the_dearest_ten_are_named_and_the_others_summed_up(
@@ -337,8 +411,8 @@ def test_it_tells_what_caching_and_batches_saved(
     billed(member, "1", saved_by_cache=Decimal("-0.05"))
     client.force_login(finance)
     html = client.get(URL).content.decode()
-    assert "<dt>Saved by caching</dt><dd>$0.20</dd>" in html
-    assert "<dt>Saved by batches</dt><dd>$0.50</dd>" in html
+    assert re.search(r"<dt>Saved by caching</dt><dd><a [^>]+>\$0.20</a></dd>", html)
+    assert re.search(r"<dt>Saved by batches</dt><dd><a [^>]+>\$0.50</a></dd>", html)
 
 
 def test_unknown_costs_lead_to_their_records(client: Client, member: User, finance: User, billed: MakeRecord) -> None:
@@ -364,7 +438,7 @@ def test_corrections_of_earlier_months_are_marked(
     billed(member, "-1", then, call=same.call, corrects=same, source="repriced")
     client.force_login(finance)
     april = client.get(URL, {"from": "2026-04-01", "to": "2026-04-30"}).content.decode()
-    assert "<dt>Of which corrections of earlier months</dt><dd>−$2.00</dd>" in april
+    assert re.search(r"corrections of earlier months</dt><dd><a [^>]+>−\$2.00</a></dd>", april)
     march = client.get(URL, {"from": "2026-03-01", "to": "2026-03-31"}).content.decode()
     assert "corrections of earlier months" not in march
 
