@@ -6,6 +6,6 @@ from core.models import guard
 
 
 class Migration(migrations.Migration):
-    dependencies = [("core", "0050_gateway")]
+    dependencies = [("core", "0060_limits_of_people")]
 
     operations = [migrations.RunPython(guard.install, migrations.RunPython.noop)]
