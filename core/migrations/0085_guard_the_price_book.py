@@ -6,6 +6,6 @@ from core.models import guard
 
 
 class Migration(migrations.Migration):
-    dependencies = [("core", "0060_limits_of_people")]
+    dependencies = [("core", "0055_keep_answers")]
 
     operations = [migrations.RunPython(guard.install, migrations.RunPython.noop)]
