@@ -15,7 +15,9 @@ from pytest_django import DjangoDbBlocker
 from core.costs import prices
 from core.execution import breaker
 from core.models import ClaudeModel, Price, Prompt, User, Variable, guard
+from core.routing import book
 from core.routing.catalogue import sync_models
+from core.routing.ready import load_ready_made
 from core.simulator.server import Simulator
 from tests import environment
 
@@ -90,6 +92,18 @@ def catalogue(db: None, catalogue_rows: tuple[list[ClaudeModel], list[Price]]) -
     for price in book:
         price.pk = None
     Price.objects.bulk_create(book)
+
+
+@pytest.fixture(autouse=True)
+def _routing_read_anew() -> None:
+    """Rows are rolled back after each test, behind the back of what the process remembers of them."""
+    book.forget()
+
+
+@pytest.fixture
+def ready_made(catalogue: None) -> None:
+    """The aliases, classifiers and routes that every installation begins with."""
+    load_ready_made()
 
 
 @pytest.fixture

@@ -47,10 +47,11 @@ class OverBudgetError(Exception):
         return f"The budget «{self.budget}» has no room for this: {figures}."
 
 
-def reserve(call: Call, models: Collection[str] = ()) -> None:
+def reserve(call: Call, models: Collection[str] = (), besides: Collection[Mapping[str, Any]] = ()) -> None:
     """Reserve the call's worst case in each budget that applies, or raise `OverBudgetError`.
 
     `models` are all that may come to answer, the dearest counts; without any it is the one that the request names.
+    `besides` are Messages requests that may be sent before, to a classifier: each of them counts on top.
     Belongs into the transaction that stores the call: the error has to undo it as a whole.
     """
     today = timezone.localdate()
@@ -60,13 +61,35 @@ def reserve(call: Call, models: Collection[str] = ()) -> None:
     if any(each.window_id is None for each in applying):
         windows_of(Budget.objects.filter(pk__in=[each.budget_id for each in applying]), today)
         applying = statements.applying(call, today)
-    amount = _dearest(models or [str(call.request["model"])], call.request)
+    amount = _together(models or [str(call.request["model"])], call.request, besides)
     windows = {each.window_id: each.hard for each in applying if each.window_id is not None}
     statements.hold(call, windows, amount or NOTHING)
     for window_id, hard in windows.items():
         # Without a worst case nothing could hold a limit, so a hard one refuses.
         if (hard and amount is None) or not statements.take(window_id, amount or NOTHING, hard=hard):
             raise _refusal(window_id, amount)
+
+
+def share_left(call: Call) -> float | None:
+    """How much of the tightest budget that counts `call` is neither spent nor reserved, from 0 to 1; None without."""
+    applying = statements.applying(call, timezone.localdate())
+    present = [each.window_id for each in applying if each.window_id is not None]
+    windows = BudgetWindow.objects.filter(pk__in=present) if present else []
+    shares = [
+        float(max(NOTHING, window.limit - window.spent - window.reserved) / window.limit) if window.limit else 0.0
+        for window in windows
+    ]
+    # A budget without a window has not been touched in this period.
+    return min([1.0, *shares]) if applying else None
+
+
+def _together(
+    models: Collection[str], request: Mapping[str, Any], besides: Collection[Mapping[str, Any]]
+) -> Decimal | None:
+    """The most that the request and what is sent besides can cost; None where that of one is unknown."""
+    amounts = [_dearest(models, request), *(_dearest([str(other["model"])], other) for other in besides)]
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known, NOTHING) if len(known) == len(amounts) else None
 
 
 def _dearest(models: Collection[str], request: Mapping[str, Any]) -> Decimal | None:

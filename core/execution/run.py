@@ -67,7 +67,7 @@ def run_call(call_id: uuid.UUID, watch: Watch | None = None, sending: Sending | 
 
 def _run(call: Call, watch: Watch, sending: Sending) -> Outcome:
     choice = choose(call, sending.body)
-    if not call.mark_sent(choice.model, choice.reason):
+    if not call.mark_sent(choice.model, choice.reason, choice.routing):
         return Outcome()
     watch.started(call.attempt)
     # Claude may take minutes; nobody holds a database connection meanwhile.

@@ -7,11 +7,12 @@ from functools import partial
 
 from django.db import transaction
 
-from core.costs import budgets
 from core.jobs.dispatch import dispatch
 from core.models import Call, Key, PromptVersion, User
 from core.prompts.rendering import render, specs
 from core.prompts.variables import UnusableError
+from core.routing.choose import Plan, UnknownModelError, plan
+from core.routing.reserving import reserve
 
 
 class InvalidInputsError(ValueError):
@@ -51,6 +52,8 @@ def accept(
     Raises `InvalidInputsError`, and `OverBudgetError` where a budget has no room for its worst case.
     """
     inputs = clean_inputs(version, raw)
+    planned = _plan(version)
+    request = render(version.content(), inputs)
     with transaction.atomic():
         call = Call.objects.create(
             user=user,
@@ -60,13 +63,26 @@ def accept(
             prompt_id=version.prompt_id,
             version=version,
             inputs=inputs,
-            request=render(version.content(), inputs),
+            request={**request, "model": planned.asked},
+            routing=planned.as_json() if planned.names else None,
             again_of=again_of,
         )
-        budgets.reserve(call)
+        reserve(call, planned)
         if lane == Call.Lane.QUEUE:
             transaction.on_commit(partial(dispatch, call.pk))
     return call
+
+
+def _plan(version: PromptVersion) -> Plan:
+    """What the version's route or alias can lead to; its own model where that cannot be followed."""
+    asked = version.content().get("asked")
+    fixed = Plan(version.model_id, (version.model_id,))
+    if not asked:
+        return fixed
+    try:
+        return plan(asked)
+    except UnknownModelError:
+        return fixed
 
 
 def run_again(call: Call, *, user: User | None) -> Call:

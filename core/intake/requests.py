@@ -11,11 +11,12 @@ from typing import Any
 
 from django.db import transaction
 
-from core.costs import budgets
 from core.intake.kept import Keeping, give_again
 from core.jobs.dispatch import dispatch
 from core.models import Call, Key, Prompt, User
-from core.routing.choose import UnknownModelError, plan
+from core.routing.choose import Plan, UnknownModelError, plan
+from core.routing.names import for_key
+from core.routing.reserving import reserve
 
 log = logging.getLogger(__name__)
 
@@ -58,15 +59,15 @@ def accept_request(body: Mapping[str, Any], asking: Asking, stored: Mapping[str,
     if "\x00" in asked:
         # No name has one, and PostgreSQL cannot be asked for it.
         raise UnknownModelError(asked)
-    models = plan(asked).models
-    check_allowed(asking.key, models, asking.prompt)
+    planned = plan(for_key(asking.key, asked))
+    check_allowed(asking.key, planned.models, asking.prompt)
     fields = _fields(asking, kept_form(body) if stored is None else stored)
     kept = asking.keeping.find()
     if kept is not None:
         return give_again(kept, **fields)
     with transaction.atomic():
-        call = Call.objects.create(**fields, keep_digest=asking.keeping.digest)
-        _reserve(call, body, models)
+        call = Call.objects.create(**fields, routing=planned.as_json(), keep_digest=asking.keeping.digest)
+        _reserve(call, body, planned)
         if asking.lane == Call.Lane.QUEUE:
             transaction.on_commit(partial(dispatch, call.pk))
     return call
@@ -84,11 +85,11 @@ def _fields(asking: Asking, stored: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _reserve(call: Call, body: Mapping[str, Any], models: Collection[str]) -> None:
+def _reserve(call: Call, body: Mapping[str, Any], planned: Plan) -> None:
     """The worst case is that of the whole request, and not of what is kept of it."""
     kept, call.request = call.request, dict(body)
     try:
-        budgets.reserve(call, models)
+        reserve(call, planned)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         log.warning("a request whose cost has no bound: %s", type(error).__name__, exc_info=True)
         raise UnreadableRequestError("messages: this request is not in the shape of the Messages API") from error

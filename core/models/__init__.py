@@ -11,6 +11,17 @@ from core.models.people import User
 from core.models.prompts import Prompt, PromptVersion, SystemPrompt, SystemPromptVersion, Variable
 from core.models.reconciliation import Reconciliation, ReconciliationLine
 from core.models.rollups import ClosedMonth, PendingRollup, SpendRollup
+from core.models.routing import (
+    ClassifiedInput,
+    Classifier,
+    ClassifierLabel,
+    ModelAlias,
+    Route,
+    RoutePublication,
+    RouteVersion,
+    RoutingState,
+    Rule,
+)
 
 __all__ = [
     "Budget",
@@ -18,6 +29,9 @@ __all__ = [
     "BudgetRequest",
     "BudgetWindow",
     "Call",
+    "ClassifiedInput",
+    "Classifier",
+    "ClassifierLabel",
     "ClaudeModel",
     "ClosedMonth",
     "CostRecord",
@@ -27,6 +41,7 @@ __all__ = [
     "IdempotencyToken",
     "Key",
     "KeySecret",
+    "ModelAlias",
     "PendingRollup",
     "Price",
     "Prompt",
@@ -34,6 +49,11 @@ __all__ = [
     "Reconciliation",
     "ReconciliationLine",
     "Reservation",
+    "Route",
+    "RoutePublication",
+    "RouteVersion",
+    "RoutingState",
+    "Rule",
     "SpendRollup",
     "SystemPrompt",
     "SystemPromptVersion",

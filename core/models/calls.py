@@ -61,6 +61,7 @@ class CallQuerySet(models.QuerySet["Call"]):
                 attempt=F("attempt") + 1,
                 started_at=now,
                 sent_at=None,
+                classifying="",
                 not_before=None,
             )
         )
@@ -136,6 +137,10 @@ class Call(models.Model):
 
     model = models.CharField(max_length=120, blank=True)
     reason = models.CharField("why this model", max_length=500, blank=True)
+    # At first what its name could lead to, then also which rules were looked at; see `core.routing.choose`.
+    routing = models.JSONField("how the model was chosen", null=True, blank=True, editable=False)
+    # The model of a classifier that is being asked right now: what it costs would be lost with this process.
+    classifying = models.CharField(max_length=120, blank=True, editable=False)
     text = models.TextField("answer", blank=True)
     content = models.JSONField("answer as it came", default=list, blank=True)
     # The rest of the message that a program got, without its content: enough to give it the same again.
@@ -233,9 +238,14 @@ class Call(models.Model):
     def _holds_lease(self) -> Q:
         return Q(status=self.Status.RUNNING, lease_token=self.lease_token)
 
-    def mark_sent(self, model: str, reason: str) -> bool:
+    def mark_classifying(self, model: str) -> bool:
+        """Note, before a classifier is asked, that its exchange may be billed; with "", that it is booked."""
+        return self._change(self._holds_lease(), classifying=model)
+
+    def mark_sent(self, model: str, reason: str, routing: dict[str, Any] | None = None) -> bool:
         """Note, before anything is sent, that it may have been: from here on this attempt may be billed."""
-        return self._change(self._holds_lease(), sent_at=timezone.now(), model=model, reason=reason)
+        how = {} if routing is None else {"routing": routing}
+        return self._change(self._holds_lease(), sent_at=timezone.now(), model=model, reason=reason[:500], **how)
 
     def succeed(self, answer: dict[str, Any]) -> bool:
         """End with an answer: `text`, `content`, `envelope`, `stop_reason`, `model`, `request_id`."""

@@ -104,6 +104,14 @@ class Key(models.Model):
         default=0,
         help_text="The same request from this key within this time gets the kept answer at no cost. 0: never.",
     )
+    route = models.ForeignKey(
+        "core.Route",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="keys",
+        help_text="What chooses the model where the program names none, or «auto». Empty: the installation's usual.",
+    )
     expires_at = models.DateTimeField("expires", null=True, blank=True)
     created_at = models.DateTimeField("made", default=timezone.now, editable=False)
     last_used_at = models.DateTimeField("last used", null=True, blank=True, editable=False)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
     from core.models.people import User
+    from core.models.routing import ModelAlias, Route
 
 VARIABLE_NAME = RegexValidator(
     # A form has a field of the excluded name already.
@@ -140,7 +141,34 @@ class Prompt(models.Model):
     template = models.TextField(
         "prompt", help_text="What is sent. Put each variable where its value belongs: {{customer_message}}."
     )
-    model = models.ForeignKey(ClaudeModel, on_delete=models.PROTECT, related_name="prompts", verbose_name="model")
+    model = models.ForeignKey(
+        ClaudeModel,
+        on_delete=models.PROTECT,
+        related_name="prompts",
+        verbose_name="model",
+        help_text="Where a route or an alias is set, this one answers only when that cannot be followed.",
+    )
+    route = models.ForeignKey(
+        "core.Route",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="prompts",
+        help_text="Chooses the model for each request by its rules.",
+    )
+    alias = models.ForeignKey(
+        "core.ModelAlias",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="prompts",
+        help_text="A short name that stands for a model.",
+    )
+    tags = models.CharField(
+        max_length=200,
+        blank=True,
+        help_text="Words separated by commas, small letters. Rules of routes can ask for them; nobody else sees them.",
+    )
     max_tokens = models.PositiveIntegerField(
         "longest answer in tokens",
         default=2000,
@@ -205,6 +233,11 @@ class Prompt(models.Model):
 
     class Meta:
         ordering: ClassVar = ["name"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(route=None) | Q(alias=None), name="prompt_has_a_route_or_an_alias_not_both"
+            ),
+        ]
         permissions: ClassVar = [
             ("try_prompt", "Can try a draft for real"),
             ("publish_prompt", "Can publish a prompt and take it back"),
@@ -224,7 +257,12 @@ class Prompt(models.Model):
             "output_schema": self.output_schema,
             "run_again_if_lost": self.run_again_if_lost,
             "variables": [variable.as_dict() for variable in self.variables.all()],
+            **_asked_name(self.route, self.alias),
         }
+
+    def tag_list(self) -> list[str]:
+        """The words that rules can ask for."""
+        return [tag for part in self.tags.split(",") if (tag := part.strip().lower())]
 
     @property
     def changed_since_published(self) -> bool:
@@ -248,7 +286,9 @@ class Prompt(models.Model):
             created_by=author,
             system_version=system_version,
             model=self.model,
-            **{key: value for key, value in content.items() if key != "model"},
+            route=self.route,
+            alias=self.alias,
+            **{key: value for key, value in content.items() if key not in {"model", "asked"}},
         )
 
     @transaction.atomic
@@ -350,6 +390,8 @@ class PromptVersion(Immutable):
     )
     variables = models.JSONField(default=list)
     model = models.ForeignKey(ClaudeModel, on_delete=models.PROTECT, related_name="+")
+    route = models.ForeignKey("core.Route", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    alias = models.ForeignKey("core.ModelAlias", on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     max_tokens = models.PositiveIntegerField()
     effort = models.CharField(max_length=10, blank=True)
     output_schema = models.JSONField(null=True, blank=True)
@@ -385,6 +427,7 @@ class PromptVersion(Immutable):
             "output_schema": self.output_schema,
             "run_again_if_lost": self.run_again_if_lost,
             "variables": self.variables,
+            **_asked_name(self.route, self.alias),
         }
 
     def mark_published(self, by: User | None) -> None:
@@ -392,6 +435,13 @@ class PromptVersion(Immutable):
         self.published_at = timezone.now()
         self.published_by = by
         self.save(update_fields=["published_at", "published_by"])
+
+
+def _asked_name(route: Route | None, alias: ModelAlias | None) -> dict[str, str]:
+    """What is asked for instead of the model. Absent for a fixed model, so that older versions stay what they were."""
+    if route is not None:
+        return {"asked": route.slug}
+    return {"asked": alias.name} if alias is not None else {}
 
 
 def digest_of(content: dict[str, Any]) -> str:

@@ -15,17 +15,35 @@ _LOOK_AT_PROMPTS = [
     "view_systemprompt",
     "view_systempromptversion",
 ]
-_LOOK_AT_CATALOGUE = ["view_claudemodel", "view_price"]
+_LOOK_AT_CATALOGUE = ["view_claudemodel", "view_price", "view_modelalias"]
+_LOOK_AT_ROUTES = [f"view_{model}" for model in ("route", "rule", "routeversion", "classifier", "classifierlabel")]
+_EDIT_ROUTES = [
+    *_LOOK_AT_ROUTES,
+    "add_route",
+    "change_route",
+    *(f"{verb}_rule" for verb in ("add", "change", "delete")),
+    "try_route",
+]
+# What is changed here counts from the next request on.
+_PUBLISH_ROUTES = [
+    *_EDIT_ROUTES,
+    "publish_route",
+    "delete_route",
+    *(f"{verb}_{model}" for verb in ("add", "change", "delete") for model in ("classifier", "classifierlabel")),
+    *(f"{verb}_modelalias" for verb in ("add", "change", "delete")),
+    "measure_classifier",
+]
 _EDIT_PROMPTS = [
     *_LOOK_AT_PROMPTS,
     *_LOOK_AT_CATALOGUE,
+    *_EDIT_ROUTES,
     "add_prompt",
     "change_prompt",
     "try_prompt",
     *(f"{verb}_variable" for verb in ("add", "change", "delete")),
     *(f"{verb}_systemprompt" for verb in ("add", "change")),
 ]
-_PUBLISH_PROMPTS = [*_EDIT_PROMPTS, "publish_prompt", "delete_prompt", "delete_systemprompt"]
+_PUBLISH_PROMPTS = [*_EDIT_PROMPTS, *_PUBLISH_ROUTES, "publish_prompt", "delete_prompt", "delete_systemprompt"]
 _SEE_MONEY = ["view_spend", "view_costrecord", "view_call", "view_all_calls", *_LOOK_AT_CATALOGUE]
 _LOOK_AT_BUDGETS = ["view_budget", "view_budgetwindow", "view_budgetrequest"]
 _KEEP_BUDGETS = [*_LOOK_AT_BUDGETS, "add_budget", "change_budget", "delete_budget", "decide_any_budget"]
@@ -42,6 +60,7 @@ _KEEP_GATEWAY = [
 _OPERATE = [
     *_LOOK_AT_PROMPTS,
     *_KEEP_GATEWAY,
+    *_PUBLISH_ROUTES,
     *_SEE_MONEY,
     "change_claudemodel",
     "cancel_call",

@@ -27,7 +27,8 @@ def render(content: Mapping[str, Any], inputs: Mapping[str, str]) -> dict[str, A
     """
     values = {variable["name"]: inputs.get(variable["name"], "") for variable in content["variables"]}
     request: dict[str, Any] = {
-        "model": content["model"],
+        # A route's or an alias's name where one is set; `core.routing` says what it stands for.
+        "model": content.get("asked") or content["model"],
         "max_tokens": content["max_tokens"],
         "messages": [{"role": "user", "content": fill(content["template"], values)}],
     }

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from core.claude import client
-from core.models import ClaudeModel
+from core.models import ClaudeModel, RoutingState
 
 if TYPE_CHECKING:
     from anthropic.types import ModelInfo
@@ -28,6 +28,7 @@ def sync_models() -> Synced:
     """Write what the API lists into the catalogue; what it lists no more stays. Raises `ClaudeError`."""
     listed = client.list_models()
     with transaction.atomic():
+        RoutingState.touch()
         added = [ClaudeModel.objects.update_or_create(pk=info.id, defaults=_values(info))[1] for info in listed]
     return Synced(added=sum(added), updated=len(added) - sum(added))
 

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from core.claude.errors import ClaudeError
 from core.costs import prices
 from core.routing.catalogue import sync_models
+from core.routing.ready import load_ready_made
 
 
 class Command(BaseCommand):
@@ -23,3 +24,5 @@ class Command(BaseCommand):
         changes = prices.pending_changes()
         prices.load(changes)
         self.stdout.write(f"{len(changes)} prices changed.")
+        if load_ready_made():
+            self.stdout.write("Aliases, classifiers and routes that come ready were made.")

@@ -25,6 +25,7 @@ from core.demo.load import DemoError, is_new, load_demo
 from core.hints.connection import quick_redis
 from core.models import ClaudeModel, User
 from core.routing.catalogue import sync_models
+from core.routing.ready import load_ready_made
 
 HOST = "127.0.0.1"
 # One call at a time each; two, so that a long answer does not hold up the next person.
@@ -63,6 +64,7 @@ class Command(BaseCommand):
         Only then: a demo that was removed does not come back.
         """
         if ClaudeModel.objects.exists():
+            load_ready_made()
             return
         try:
             self.stdout.write(f"{sync_models()}.")
@@ -70,6 +72,7 @@ class Command(BaseCommand):
             self.stderr.write(f"Claude did not list its models: {error}\nOnce it does, run: manage.py sync_models")
             return
         prices.load(prices.pending_changes())
+        load_ready_made()
         if settings.DEBUG and is_new():
             try:
                 load_demo()
