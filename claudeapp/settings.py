@@ -106,6 +106,10 @@ AUTHENTICATION_BACKENDS = ["core.models.signing_in.SigningIn"]
 # --- Work ---
 _queue = {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 2 * CALL_TIMEOUT + 60, "DEFAULT_RESULT_TTL": 60}
 RQ_QUEUES: dict[str, dict[str, Any]] = {name: dict(_queue) for name in ("calls", "batches", "housekeeping")}
+# How many calls one worker process runs at once.
+WORKER_CONCURRENCY = environment.whole_number("WORKER_CONCURRENCY", 32, 1, 1000)
+# Seconds that a worker which is told to stop lets its calls end; the rest is handed back.
+SHUTDOWN_GRACE = environment.whole_number("SHUTDOWN_GRACE", 25, 0, 86400)
 RQ = {"WORKER_CLASS": "core.jobs.worker.CallWorker"}
 # The queue dashboard is registered in core.admin, where it asks for a permission and not only for staff status.
 RQ_SHOW_ADMIN_LINK = False

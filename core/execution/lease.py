@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import connection
 from django.utils import timezone
 
 from core.models import Call
@@ -38,6 +38,11 @@ def kept(call: Call) -> Iterator[None]:
         renewer.remove(call)
 
 
+def held_here() -> dict[uuid.UUID, str]:
+    """The calls that run in this process, each with its lease's token."""
+    return _of_this_process().held()
+
+
 class Renewer:
     """Renews the leases of all running calls of a process by one statement, three times in a lease."""
 
@@ -62,6 +67,10 @@ class Renewer:
             if self._tokens.get(call.pk) == call.lease_token:
                 del self._tokens[call.pk]
 
+    def held(self) -> dict[uuid.UUID, str]:
+        with self._changing:
+            return dict(self._tokens)
+
     def _run(self) -> None:
         while True:
             with self._changing:
@@ -72,15 +81,15 @@ class Renewer:
                 self._renew()
 
     def _renew(self) -> None:
-        with self._changing:
-            held = dict(self._tokens)
+        held = self.held()
         if not held:
             return
         try:
             Call.objects.held(held).update(lease_until=timezone.now() + lease_time())
-        except DatabaseError:
-            # The database may be back before the leases run out; if it is not, the settlements find out.
-            log.warning("could not renew the leases of %s calls", len(held), exc_info=True)
+        except Exception:
+            # The database may be back before the leases run out; if it is not, the settlements find out. Whatever it
+            # was, this thread must not end: nobody else would renew anything.
+            log.exception("could not renew the leases of %s calls", len(held))
         finally:
             connection.close()
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 
-from django.db import transaction
+from django.db import Error, transaction
 
 from core.costs import budgets
 from core.costs.ledger import Exchange, book
+from core.execution.lease import held_here
 from core.execution.run import lost_error, may_try_again
 from core.models import Call, CostRecord
+
+log = logging.getLogger(__name__)
 
 
 def recover(call: Call) -> str:
@@ -31,3 +35,22 @@ def recover(call: Call) -> str:
             book(call, Exchange(model=call.classifying, purpose=CostRecord.Purpose.CLASSIFICATION))
         budgets.settle(call.pk)
     return call.status
+
+
+def hand_back() -> list[Call]:
+    """Give up what runs in this process, which is about to end; answers the calls that are queued again.
+
+    What was not sent yet is as if nobody had taken it; for the rest the rules are those of a lost process.
+    """
+    held = held_here()
+    queued = []
+    for call in Call.objects.held(held).select_related("version"):
+        try:
+            if call.put_off() or (call.abandon() and recover(call) == Call.Status.QUEUED):
+                queued.append(call)
+        except Error as error:
+            # Its lease runs out, and another process takes it then.
+            log.warning("call %s could not be handed back: %s", call.pk, error)
+    if held:
+        log.warning("handed back %s of %s calls", len(queued), len(held))
+    return [call for call in queued if call.lane == Call.Lane.QUEUE]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import uuid
+from functools import lru_cache
 
 import django_rq
 from django.conf import settings
@@ -11,33 +13,49 @@ from redis.exceptions import RedisError
 from rq import Queue
 
 from core.hints.connection import quick_redis
+from core.models import Call
 
 log = logging.getLogger(__name__)
 
-CALLS = "calls"
+# What people wait for, and what runs beside it: a worker takes from its queues in their order.
+CALLS, BULK = "calls", "batches"
 # A name and not the function: whoever enqueues need not import what runs.
 RUN = "core.jobs.calls.run"
 
 
-def queue() -> Queue:
+def queue(name: str = CALLS) -> Queue:
+    return _queue_of(os.getpid(), name, settings.RQ_QUEUES[name]["URL"])
+
+
+@lru_cache(maxsize=16)
+def _queue_of(_pid: int, name: str, url: str) -> Queue:
+    """Kept, for making one takes longer than using it."""
     # The caller has committed already, so nothing is left to wait for, and a form waits for this.
-    quick = quick_redis(settings.RQ_QUEUES[CALLS]["URL"], as_text=False)
-    return django_rq.get_queue(CALLS, commit_mode="auto", connection=quick)
+    return django_rq.get_queue(name, commit_mode="auto", connection=quick_redis(url, as_text=False))
 
 
-def dispatch(call_id: uuid.UUID) -> bool:
+def queue_of(call: Call) -> str:
+    return BULK if call.door == Call.Door.BULK else CALLS
+
+
+def dispatch(call_id: uuid.UUID, queue_name: str = CALLS) -> bool:
     """Put a committed call into the queue. Without Redis the call stays queued in the database for the sweeper."""
     try:
-        queue().enqueue(RUN, str(call_id), job_id=job_id_of(call_id), description=f"call {call_id}")
+        queue(queue_name).enqueue(RUN, str(call_id), job_id=job_id_of(call_id), description=f"call {call_id}")
     except RedisError as error:
         log.warning("call %s waits for the sweeper: %s", call_id, error)
         return False
     return True
 
 
+def dispatch_again(call: Call) -> bool:
+    """Put a call whose row says that it is queued into its queue."""
+    return dispatch(call.pk, queue_of(call))
+
+
 def in_queue() -> set[str]:
-    """The ids of the jobs that the queue holds now. Raises RedisError."""
-    return set(queue().job_ids)
+    """The ids of the jobs that the queues hold now. Raises RedisError."""
+    return {job_id for name in (CALLS, BULK) for job_id in queue(name).job_ids}
 
 
 def job_id_of(call_id: uuid.UUID) -> str:

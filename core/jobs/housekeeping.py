@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from core.costs import prices
 from core.jobs.reconciling import reconcile_recent
-from core.jobs.sweeper import sweep
 from core.reports.rollups import roll_up_all
 from core.routing.catalogue import sync_models
-
-
-def sweep_calls() -> str:
-    return str(sweep())
 
 
 def sync_catalogue() -> str:

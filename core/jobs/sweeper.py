@@ -1,17 +1,26 @@
-"""Which calls did nobody pick up, and whose process is gone? The database knows; Redis holds hints."""
+"""Which calls did nobody pick up, and whose process is gone? The database knows; Redis holds hints.
+
+Every worker sweeps in a thread of its own, and nobody is elected: each step is a conditional UPDATE that only one of
+them gets through. At rest it costs one indexed query a second.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
+import random
+import threading
+import time
 from dataclasses import dataclass
 
+from django.conf import settings
+from django.db import Error, connection
 from django.utils import timezone
 from redis.exceptions import RedisError
 
 from core.costs import budgets
 from core.execution.recovery import recover
-from core.jobs.dispatch import dispatch, in_queue, job_id_of
+from core.jobs.dispatch import dispatch_again, in_queue, job_id_of
 from core.models import Call
 
 log = logging.getLogger(__name__)
@@ -19,6 +28,10 @@ log = logging.getLogger(__name__)
 # A call that was put into the queue this long ago and is neither there nor running was lost on the way.
 GRACE = dt.timedelta(seconds=5)
 MOST_AT_ONCE = 1000
+# Of a call's row; its texts may be long.
+ENOUGH = ("pk", "status", "door", "dispatched_at")
+# Seconds between two looks: for what is due, for what the queue forgot, for what budgets still hold.
+DUE, FORGOTTEN, HELD = 1.0, 4.0, 30.0
 
 
 @dataclass(frozen=True)
@@ -30,27 +43,33 @@ class Swept:
 
 
 def sweep() -> Swept:
-    """One round. Safe to run anywhere, any number of times at once."""
-    swept = Swept(recovered=_recover_lost(), dispatched=_dispatch_forgotten())
-    released = budgets.release_finished()
-    if released:
-        log.warning("gave back what %s finished calls still held of their budgets", released)
+    """One round of everything. Safe to run anywhere, any number of times at once."""
+    swept = Swept(recovered=recover_lost(), dispatched=start_due() + dispatch_forgotten())
+    release_held()
     return swept
 
 
-def _recover_lost() -> int:
+def recover_lost() -> int:
+    """Take the calls of lost processes; those that may run again are put into the queue."""
     lost = Call.objects.lost(timezone.now()).select_related("version")[:MOST_AT_ONCE]
     recovered = [call for call in lost if recover(call)]
     for call in recovered:
         log.warning("call %s lost its worker at attempt %s; now %s", call.pk, call.attempt, call.status)
+        if call.status == Call.Status.QUEUED and call.lane == Call.Lane.QUEUE:
+            dispatch_again(call)
     return len(recovered)
 
 
-def _dispatch_forgotten() -> int:
-    now = timezone.now()
-    # What waits for its time was «put into the queue» for that time, so it is due at once.
-    due = Call.objects.runnable(now).filter(lane=Call.Lane.QUEUE)
-    candidates = [*due.filter(status=Call.Status.WAITING).order_by("not_before")[:MOST_AT_ONCE], *_unstarted(now)]
+def start_due() -> int:
+    """Put what has waited long enough into the queue."""
+    due = Call.objects.waiting(until=timezone.now()).only(*ENOUGH)[:MOST_AT_ONCE]
+    return sum(call.end_waiting() and dispatch_again(call) for call in due)
+
+
+def dispatch_forgotten() -> int:
+    """Put those into the queue again that are not there; those that waited longest first."""
+    forgotten = Call.objects.forgotten(timezone.now(), GRACE).order_by("dispatched_at")
+    candidates = list(forgotten.only(*ENOUGH)[:MOST_AT_ONCE])
     if not candidates:
         return 0
     try:
@@ -59,10 +78,71 @@ def _dispatch_forgotten() -> int:
         log.warning("the sweeper waits for Redis: %s", error)
         return 0
     missing = [call for call in candidates if job_id_of(call.pk) not in held]
-    return sum(dispatch(call.pk) and call.mark_dispatched() for call in missing)
+    return sum(call.mark_dispatched() and dispatch_again(call) for call in missing)
 
 
-def _unstarted(now: dt.datetime) -> list[Call]:
-    """Those that waited longest first, so that no backlog keeps the same ones waiting."""
-    forgotten = Call.objects.forgotten(now, GRACE).filter(status=Call.Status.QUEUED)
-    return list(forgotten.order_by("dispatched_at")[:MOST_AT_ONCE])
+def release_held() -> None:
+    released = budgets.release_finished()
+    if released:
+        log.warning("gave back what %s finished calls still held of their budgets", released)
+
+
+class Sweeper(threading.Thread):
+    """Sweeps until `over` is set, each step in time: what waits starts when it is due, not at the next look."""
+
+    def __init__(self, over: threading.Event) -> None:
+        super().__init__(name="sweeper", daemon=True)
+        self._over = over
+        # Workers that started together need not look together.
+        self._forgotten_at = time.monotonic() + random.uniform(0, FORGOTTEN)
+        self._held_at = time.monotonic() + random.uniform(0, HELD)
+        self._trusted_from = 0.0
+        self._last = (time.monotonic(), time.time())
+
+    def run(self) -> None:
+        while not self._over.is_set():
+            began = time.monotonic()
+            try:
+                self._watch_the_clock()
+                self._round(began)
+            except Error as error:
+                # Nobody could renew a lease meanwhile, so none that ran out says anything.
+                self._trusted_from = time.monotonic() + settings.CALL_LEASE / 2
+                log.warning("the sweeper waits for the database: %s", error)
+            except Exception:
+                log.exception("the sweeper's round")
+            finally:
+                connection.close()
+            self._over.wait(max(0.05, began + DUE - time.monotonic()))
+
+    def _watch_the_clock(self) -> None:
+        """A clock that was put forward makes every lease look old, until its owner has renewed it."""
+        before, self._last = self._last, (time.monotonic(), time.time())
+        if abs((self._last[1] - before[1]) - (self._last[0] - before[0])) > settings.CALL_LEASE / 3:
+            self._trusted_from = time.monotonic() + settings.CALL_LEASE / 2
+            log.warning("the clock of this machine jumped")
+
+    def _round(self, began: float) -> None:
+        now = timezone.now()
+        found = list(Call.objects.to_sweep(now, now + dt.timedelta(seconds=DUE)).only(*ENOUGH)[:MOST_AT_ONCE])
+        waiting = [call for call in found if call.status == Call.Status.WAITING]
+        if len(waiting) < len(found) and began >= self._trusted_from:
+            recover_lost()
+        if began >= self._forgotten_at:
+            self._forgotten_at = began + FORGOTTEN
+            dispatch_forgotten()
+        if began >= self._held_at:
+            self._held_at = began + HELD
+            release_held()
+        for call in sorted(waiting, key=lambda call: call.dispatched_at):
+            if not self._start_in_time(call):
+                return
+
+    def _start_in_time(self, call: Call) -> bool:
+        """Start a call when it is due; False where the worker stops meanwhile or Redis is away."""
+        early = (call.dispatched_at - timezone.now()).total_seconds()
+        if early > 0:
+            connection.close()
+            if self._over.wait(early):
+                return False
+        return not call.end_waiting() or dispatch_again(call)

@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 KEPT_FOR = 3600
 # Pieces; an answer has a few thousand at most. The oldest go first, and a late watcher then reads the database's.
 MOST_PIECES = 20_000
+# Pieces after which the hour begins anew; each time would double the work.
+RENEWED_EACH = 100
 
 
 def key_of(call_id: uuid.UUID) -> str:
@@ -29,8 +31,10 @@ class Publisher:
     def __init__(self, call_id: uuid.UUID) -> None:
         self._key = key_of(call_id)
         self._whole = True
+        self._pieces = 0
 
     def started(self, attempt: int) -> None:
+        self._pieces = 0
         self._publish("started", str(attempt))
 
     def text(self, piece: str) -> None:
@@ -55,8 +59,10 @@ class Publisher:
         try:
             with quick_redis().pipeline(transaction=False) as pipe:
                 pipe.xadd(self._key, {"kind": kind, "data": data}, maxlen=MOST_PIECES, approximate=True)
-                pipe.expire(self._key, KEPT_FOR)
+                if self._pieces % RENEWED_EACH == 0 or kind == "ended":
+                    pipe.expire(self._key, KEPT_FOR)
                 pipe.execute()
+            self._pieces += 1
         except redis.RedisError as error:
             self._whole = False
             log.warning("nobody can watch %s any more: %s", self._key, error)

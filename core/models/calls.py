@@ -36,8 +36,18 @@ class CallQuerySet(models.QuerySet["Call"]):
         return self.filter(Q(status=Call.Status.QUEUED) | Q(status=Call.Status.WAITING, not_before__lte=now))
 
     def forgotten(self, now: dt.datetime, grace: dt.timedelta) -> CallQuerySet:
-        """Calls for the queue that should have started more than `grace` ago, by the time they were put there."""
-        return self.runnable(now).filter(lane=Call.Lane.QUEUE, dispatched_at__lt=now - grace)
+        """Calls for the queue that were put there more than `grace` ago and have not started."""
+        return self.filter(status=Call.Status.QUEUED, lane=Call.Lane.QUEUE, dispatched_at__lt=now - grace)
+
+    def waiting(self, until: dt.datetime) -> CallQuerySet:
+        """Calls for the queue that wait to be tried again, and may be by then; those that are due first, first."""
+        waiting = self.filter(status=Call.Status.WAITING, lane=Call.Lane.QUEUE, dispatched_at__lte=until)
+        return waiting.order_by("dispatched_at")
+
+    def to_sweep(self, now: dt.datetime, until: dt.datetime) -> CallQuerySet:
+        """What wants a sweeper: waiting calls that are due until then, and lost ones. Two indexes answer it."""
+        waiting = Q(status=Call.Status.WAITING, lane=Call.Lane.QUEUE, dispatched_at__lte=until)
+        return self.filter(waiting | Q(status=Call.Status.RUNNING, lease_until__lt=now)).order_by()
 
     def lost(self, now: dt.datetime) -> CallQuerySet:
         """Running calls whose process has not renewed its lease."""
@@ -284,6 +294,27 @@ class Call(models.Model):
             **error,
         )
 
+    def end_waiting(self) -> bool:
+        """Its time has come: for the queue it is as good as new."""
+        waiting = Q(status=self.Status.WAITING, dispatched_at=self.dispatched_at, dispatched_at__lte=timezone.now())
+        return self._change(waiting, status=self.Status.QUEUED, not_before=None, dispatched_at=timezone.now())
+
+    def put_off(self, until: dt.datetime | None = None) -> bool:
+        """Take back an attempt of which nothing was sent; it does not count. Runs again at once, or at `until`."""
+        return self._change(
+            self._holds_lease() & Q(sent_at=None),
+            status=self.Status.WAITING if until else self.Status.QUEUED,
+            attempt=max(0, self.attempt - 1),
+            not_before=until,
+            dispatched_at=until or timezone.now(),
+            lease_until=None,
+            lease_token="",
+        )
+
+    def abandon(self) -> bool:
+        """Let the lease run out now, for this process is about to end."""
+        return self._change(self._holds_lease(), lease_until=timezone.now() - dt.timedelta(microseconds=1))
+
     def give_back(self) -> bool:
         """Queue a call again whose process is gone."""
         lost = Q(status=self.Status.RUNNING, lease_token=self.lease_token, lease_until__lt=timezone.now())
@@ -297,7 +328,9 @@ class Call(models.Model):
         return self._change(lost, status=self.Status.DEAD, **error, **self._ended())
 
     def mark_dispatched(self) -> bool:
-        return self._change(Q(status__in=self.UNSENT), dispatched_at=timezone.now())
+        """Note that it is put into the queue once more, which only one process does."""
+        unstarted = Q(status=self.Status.QUEUED, dispatched_at=self.dispatched_at)
+        return self._change(unstarted, dispatched_at=timezone.now())
 
     def cancel(self) -> bool:
         """Cancel what has not been sent; what is already at work runs to its end."""

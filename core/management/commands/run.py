@@ -28,8 +28,6 @@ from core.routing.catalogue import sync_models
 from core.routing.ready import load_ready_made
 
 HOST = "127.0.0.1"
-# One call at a time each; two, so that a long answer does not hold up the next person.
-WORKERS = 2
 # Seconds.
 SIMULATOR_START = 60.0
 STOP_PATIENCE = 15
@@ -166,10 +164,9 @@ def _run_processes() -> int:
     honcho_manager.KILL_WAIT = STOP_PATIENCE
     manager = honcho_manager.Manager()
     manager.add_process("web", f"exec {programs['web']}", env=_environment())
-    background = ["cron", "housekeeper", *(f"worker.{number}" for number in range(1, WORKERS + 1))]
-    for name in background:
-        program = programs[name.partition(".")[0]]
-        manager.add_process(name, f"exec {sys.executable} -m claudeapp.kept_running {program}", env=_environment())
+    for name in ("cron", "housekeeper", "worker"):
+        command = f"exec {sys.executable} -m claudeapp.kept_running {programs[name]}"
+        manager.add_process(name, command, env=_environment())
     manager.loop()
     # Stopped by hand is how it is meant to end.
     return 0 if manager.returncode in {130, 143} else int(manager.returncode or 0)
@@ -183,4 +180,6 @@ def _environment() -> dict[str, str]:
         "ANTHROPIC_BASE_URL": settings.ANTHROPIC_BASE_URL,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONUNBUFFERED": "1",
+        # Less than our own patience, so that what has not ended by then is handed back and not killed.
+        "SHUTDOWN_GRACE": str(min(settings.SHUTDOWN_GRACE, STOP_PATIENCE - 5)),
     }

@@ -1,0 +1,226 @@
+"""Does one worker run many calls at once, people's before bulk, and does nothing but a signal end it?"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import connection, connections
+from django_rq.workers import get_worker
+from pytest_django import Settings
+from rq.worker import BaseWorker, WorkerStatus
+
+from core.hints.connection import quick_redis
+from core.intake.accept import accept
+from core.jobs.dispatch import BULK, dispatch_again, in_queue, queue
+from core.jobs.worker import CallWorker
+from core.models import Call, CostRecord, Prompt, User
+from core.simulator.server import Simulator
+from tests.crash.test_killed_workers import address_of_the_tests_database, until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Ask = Callable[..., Call]
+
+
+@pytest.fixture
+def ask(prompt: Prompt, member: User, simulator: Simulator) -> Ask:
+    simulator.state.clear()
+
+    def make(directive: str = "", door: str = Call.Door.FORM) -> Call:
+        assert prompt.published is not None
+        inputs = {"document": f"{directive} A text.", "length": "short"}
+        return accept(prompt.published, inputs, user=member, door=door)
+
+    return make
+
+
+def made() -> CallWorker:
+    worker = get_worker("calls", "batches", "housekeeping")
+    assert isinstance(worker, CallWorker)
+    return worker
+
+
+def run_all(worker: CallWorker | None = None) -> CallWorker:
+    """What `manage.py rqworker calls batches housekeeping --burst` does, in this process."""
+    worker = worker or made()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        worker.work(burst=True, logging_level="WARNING")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return worker
+
+
+@contextlib.contextmanager
+def worker_process(**environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "rqworker", "calls", "batches", "housekeeping", "--verbosity", "0"],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "DATABASE_URL": address_of_the_tests_database(), **environment},
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def statuses() -> set[str]:
+    return set(Call.objects.values_list("status", flat=True))
+
+
+def test_many_calls_run_at_once(ask: Ask) -> None:
+    for _ in range(12):
+        ask("[[simulate: slow seconds=1]]")
+    began = time.monotonic()
+
+    worker = run_all()
+
+    assert time.monotonic() - began < 6
+    assert statuses() == {Call.Status.SUCCEEDED}
+    assert CostRecord.objects.exclude(amount=None).count() == 12
+    assert not in_queue()
+    assert not worker.executions
+    assert int(quick_redis().hget(worker.key, "successful_job_count") or 0) == 12
+
+
+def test_no_more_than_it_may_run_at_once(ask: Ask, settings: Settings, simulator: Simulator) -> None:
+    settings.WORKER_CONCURRENCY = 2
+    for _ in range(4):
+        ask("[[simulate: slow seconds=0.5]]")
+    began = time.monotonic()
+
+    run_all()
+
+    assert time.monotonic() - began >= 1
+    assert statuses() == {Call.Status.SUCCEEDED}
+
+
+def test_people_go_before_bulk(ask: Ask, settings: Settings) -> None:
+    settings.WORKER_CONCURRENCY = 1
+    bulk = ask(door=Call.Door.BULK)
+    quick_redis().flushall()
+    dispatch_again(bulk)
+    person = ask()
+    assert len(queue(BULK)) == 1
+
+    run_all()
+
+    person.refresh_from_db()
+    bulk.refresh_from_db()
+    assert person.finished_at is not None
+    assert bulk.started_at is not None
+    assert person.finished_at <= bulk.started_at
+
+
+def test_bulk_leaves_places_free_for_people(ask: Ask, settings: Settings) -> None:
+    settings.WORKER_CONCURRENCY = 8
+    worker = made()
+
+    worker._running = {threading.Thread() for _ in range(7)}
+
+    assert [each.name for each in worker._open_queues()] == ["calls"]
+    worker._running.pop()
+    assert len(worker._open_queues()) == 3
+
+
+def test_a_job_that_fails_ends_no_worker(ask: Ask) -> None:
+    queue().enqueue("core.jobs.calls.run", "no-id")
+    call = ask()
+
+    worker = run_all()
+
+    call.refresh_from_db()
+    assert call.status == Call.Status.SUCCEEDED
+    assert int(quick_redis().hget(worker.key, "failed_job_count") or 0) == 1
+
+
+def test_the_dashboard_sees_the_worker_and_what_it_runs(ask: Ask) -> None:
+    call = ask("[[simulate: slow seconds=1.5]]")
+    worker = made()
+    seen: dict[str, object] = {}
+
+    def look() -> None:
+        until(lambda: worker.executions, "the job")
+        worker._beat()
+        (found,) = BaseWorker.all(connection=worker.connection)
+        seen.update(state=found.get_state(), jobs=[each.job_id for each in found.get_current_executions()])
+        quick_redis().delete(worker.key)
+        worker._beat()
+        seen["again"] = len(BaseWorker.all(connection=worker.connection))
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    run_all(worker)
+    watcher.join()
+
+    assert seen == {"state": WorkerStatus.BUSY, "jobs": [f"call-{call.pk}"], "again": 1}
+    assert BaseWorker.all(connection=worker.connection) == []
+
+
+def test_no_connection_is_left_open(ask: Ask) -> None:
+    for _ in range(3):
+        ask()
+
+    run_all()
+
+    if connection.vendor == "postgresql":
+        with connections["default"].cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'")
+            assert cursor.fetchone() == (0,)
+    assert threading.active_count() < 20
+
+
+def test_a_stop_lets_calls_end_and_hands_the_rest_back_at_once(ask: Ask) -> None:
+    """Of three calls at work one ends in time; the others are taken over without waiting for their leases."""
+    short = ask("[[simulate: slow seconds=2]]")
+    long = ask("[[simulate: hang seconds=50 times=1]]")
+    with worker_process(SHUTDOWN_GRACE="3", CALL_TIMEOUT="60") as process:
+        until(lambda: Call.objects.exclude(sent_at=None).count() == 2, "both calls to be sent")
+        process.terminate()
+        assert process.wait(timeout=15) == 0
+    short.refresh_from_db()
+    assert short.status == Call.Status.SUCCEEDED
+    long.refresh_from_db()
+    assert (long.status, long.attempt) == (Call.Status.QUEUED, 1)
+    assert CostRecord.objects.get(call=long).amount is None
+    assert in_queue() == {f"call-{long.pk}"}
+
+    run_all()
+
+    long.refresh_from_db()
+    assert (long.status, long.attempt) == (Call.Status.SUCCEEDED, 2)
+
+
+def test_what_was_not_sent_is_handed_back_as_if_nobody_had_taken_it(ask: Ask) -> None:
+    call = ask()
+    claimed = Call.objects.claim(call.pk, dt.timedelta(seconds=30))
+    assert claimed is not None
+
+    assert claimed.put_off()
+
+    call.refresh_from_db()
+    assert (call.status, call.attempt, call.lease_token) == (Call.Status.QUEUED, 0, "")
+    assert not claimed.mark_sent("claude-haiku-5-5", "too late")
+    assert claimed.put_off() is False
+
+
+def test_what_was_sent_is_not_put_off(ask: Ask) -> None:
+    claimed = Call.objects.claim(ask().pk, dt.timedelta(seconds=30))
+    assert claimed is not None
+    claimed.mark_sent("claude-haiku-5-5", "as the prompt says")
+
+    assert not claimed.put_off()
+    assert django_settings.CALL_LEASE >= 3
