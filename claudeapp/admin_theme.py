@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.templatetags.static import static
-from django.urls import reverse_lazy
+from django.urls import reverse, reverse_lazy
 
 
 def _may(*permissions: str) -> Callable[[HttpRequest], bool]:
@@ -27,6 +27,12 @@ def _item(title: str, icon: str, page: str, *permissions: str) -> dict[str, Any]
 
 def _never(request: HttpRequest) -> bool:  # noqa: ARG001 - the theme's signature
     return False
+
+
+def _among_chains(request: HttpRequest) -> bool:
+    """The breakers' address begins like that of the chains."""
+    chains, breakers = reverse("admin:core_fallbackchain_changelist"), reverse("admin:core_breakers")
+    return request.path.startswith(chains) and not request.path.startswith(breakers)
 
 
 def environment(request: HttpRequest) -> list[str] | None:  # noqa: ARG001 - the theme's signature
@@ -116,6 +122,16 @@ UNFOLD: dict[str, Any] = {
                 "title": "Programs",
                 "items": [
                     _item("Keys", "key", "admin:core_key_changelist", "core.view_key"),
+                    {
+                        **_item(
+                            "Fallback chains",
+                            "alt_route",
+                            "admin:core_fallbackchain_changelist",
+                            "core.view_fallbackchain",
+                        ),
+                        "active": _among_chains,
+                    },
+                    _item("Breakers", "electrical_services", "admin:core_breakers", "core.view_fallbackchain"),
                 ],
             },
             {
