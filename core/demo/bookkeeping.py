@@ -89,6 +89,7 @@ def record(
         attempt=attempt,
         user_id=call.user_id,
         prompt_id=call.prompt_id,
+        key_id=call.key_id,
         lane=call.lane,
         model=call.model,
         request_id=request_id,

@@ -15,7 +15,7 @@ from django.utils import timezone
 from core.demo import endings
 from core.demo.bookkeeping import PriceBook
 from core.demo.examples import EXAMPLES, WORDS
-from core.models import Call, CostRecord, PromptVersion, User
+from core.models import Call, CostRecord, Key, PromptVersion, User
 from core.prompts.rendering import render, specs
 from core.prompts.templates import fill
 
@@ -32,7 +32,7 @@ HABITS: dict[str, tuple[int, dict[str | None, int]]] = {
     "translate": (24, {None: 5, "member": 3, "mei": 6, "tomasz": 4, "editor": 1}),
     "summarise-a-document": (18, {"administrator": 3, "publisher": 3, "mei": 2, "finance": 2, "member": 2}),
     "extract-an-invoice": (14, {"finance": 9, "administrator": 1}),
-    "explain-code": (9, {"operator": 6, "editor": 2, "tomasz": 1}),
+    "explain-code": (9, {"developer": 6, "editor": 2, "tomasz": 1}),
     "sort-feedback": (7, {"amara": 3, "publisher": 2, "editor": 2}),
 }
 
@@ -52,7 +52,7 @@ INCIDENTS = (
     Incident(21, "translate", None, endings.be_canceled),
     Incident(19, "answer-a-customer", "amara", endings.stay_overloaded),
     Incident(19, "summarise-a-document", "mei", endings.stay_overloaded),
-    Incident(16, "explain-code", "operator", endings.run_out_of_tokens),
+    Incident(16, "explain-code", "developer", endings.run_out_of_tokens),
     Incident(13, "summarise-a-document", "administrator", endings.be_canceled),
     Incident(9, "sort-feedback", "publisher", endings.stay_limited),
     Incident(6, "answer-a-customer", "tomasz", endings.be_refused),
@@ -64,16 +64,22 @@ INCIDENTS = (
 class History:
     """The calls and cost records of a made-up past, not saved yet.
 
-    `versions` maps each prompt's slug to its published versions, the oldest first.
+    `versions` maps each prompt's slug to its published versions, the oldest first; who has a key in `keys` lets a
+    program ask.
     """
 
     def __init__(
-        self, people: Mapping[str, User], versions: Mapping[str, list[PromptVersion]], now: dt.datetime
+        self,
+        people: Mapping[str, User],
+        versions: Mapping[str, list[PromptVersion]],
+        keys: Mapping[int, Key],
+        now: dt.datetime,
     ) -> None:
         self.calls: list[Call] = []
         self.records: list[CostRecord] = []
         self._people = people
         self._versions = versions
+        self._keys = keys
         self._now = now
         self._book = PriceBook()
         for days_ago in range(DAYS - 1, -1, -1):
@@ -98,7 +104,8 @@ class History:
         # Each call has luck of its own, so that the hour of loading, which cuts today short, changes no other call.
         own = random.Random(luck.getrandbits(64))
         if when < self._now - dt.timedelta(minutes=5):
-            self._add(_published_at(self._versions[slug], when), user, when, end, own, Call.Door.FORM)
+            door = Call.Door.API if user and user.pk in self._keys else Call.Door.FORM
+            self._add(_published_at(self._versions[slug], when), user, when, end, own, door)
 
     def _add(
         self,
@@ -110,11 +117,13 @@ class History:
         door: str,
     ) -> None:
         inputs, answer = _exchange(version, when, luck)
+        key = self._keys.get(user.pk) if user and door == Call.Door.API else None
         call = Call(
             id=uuid.UUID(int=luck.getrandbits(128), version=4),
             created_at=when,
             dispatched_at=when,
             user=user,
+            key=key,
             door=door,
             prompt_id=version.prompt_id,
             version=version,

@@ -12,9 +12,10 @@ from django.utils import timezone
 from core.demo import endings
 from core.demo.history import History
 from core.demo.people import PEOPLE, create_people
+from core.demo.programs import create_chains, create_keys
 from core.demo.prompts import DRAFTS
 from core.demo.publishing import Dates, Published, create_system_prompts, publish
-from core.models import Call, ClaudeModel, CostRecord, Price, Prompt, SystemPrompt, User
+from core.models import Call, ClaudeModel, CostRecord, Key, Price, Prompt, SystemPrompt, User
 from core.reports.rollups import rebuild_rollups
 
 # Days ago; the history of calls begins when all is in place.
@@ -63,14 +64,19 @@ def _load(now: dt.datetime) -> dict[str, int]:
     systems = create_system_prompts(people["editor"], tried)
     dates = Dates(tried, published, improved)
     made = [publish(draft, models[draft.line], systems.get(draft.system), people, dates) for draft in DRAFTS]
-    history = _history(made, people, now, tried)
+    chains = create_chains(models)
+    keys = create_keys(people, chains[0], published, now)
+    history = _history(made, people, keys, now, tried)
     Call.objects.bulk_create(history.calls)
+    _note_use(keys, history.calls)
     CostRecord.objects.bulk_create(history.records)
     rebuild_rollups()
     return {
         "people": len(people),
         "system prompts": len(systems),
         "prompts": len(made),
+        "keys": len(keys),
+        "fallback chains": len(chains),
         "calls": len(history.calls),
         "cost records": len(history.records),
     }
@@ -82,12 +88,21 @@ def _morning(now: dt.datetime, days_ago: int) -> dt.datetime:
     return timezone.make_aware(dt.datetime.combine(day, dt.time(10)))
 
 
-def _history(made: list[Published], people: dict[str, User], now: dt.datetime, tried: dt.datetime) -> History:
-    history = History(people, {item.prompt.slug: item.versions for item in made}, now)
+def _history(
+    made: list[Published], people: dict[str, User], keys: list[Key], now: dt.datetime, tried: dt.datetime
+) -> History:
+    programs = {keys[0].user_id: keys[0]}
+    history = History(people, {item.prompt.slug: item.versions for item in made}, programs, now)
     for item in made:
         if item.tried:
             history.add_trial(item.tried, people["editor"], tried, endings.ask_a_retired_model)
     return history
+
+
+def _note_use(keys: list[Key], calls: list[Call]) -> None:
+    for key in keys:
+        last = max((call.created_at for call in calls if call.key_id == key.pk), default=None)
+        Key.objects.filter(pk=key.pk).update(last_used_at=last)
 
 
 def _models() -> dict[str, ClaudeModel]:

@@ -30,6 +30,7 @@ PEOPLE = (
     Person("member", "Maya", "Okafor", "Member"),
     Person("editor", "Jonas", "Lindqvist", "Prompt editor"),
     Person("publisher", "Elif", "Demir", "Prompt publisher"),
+    Person("developer", "Sofia", "Marino", "Developer"),
     Person("finance", "Rafael", "Costa", "Finance"),
     Person("operator", "Priya", "Nair", "Operator"),
     Person("administrator", "Hannah", "Weiss", "Administrator"),

@@ -15,6 +15,10 @@ from django.db import models, transaction
 from core.models import (
     Call,
     CostRecord,
+    FallbackChain,
+    FallbackStep,
+    Key,
+    KeySecret,
     PendingRollup,
     Prompt,
     PromptVersion,
@@ -29,6 +33,8 @@ from core.reports.rollups import rebuild_rollups
 PARTS: dict[type[models.Model], frozenset[type[models.Model]]] = {
     Prompt: frozenset({PromptVersion, Variable}),
     SystemPrompt: frozenset({SystemPromptVersion}),
+    Key: frozenset({KeySecret}),
+    FallbackChain: frozenset({FallbackStep}),
 }
 
 
@@ -123,6 +129,15 @@ def _keep_system_prompt(_system: SystemPrompt) -> str:
     return "it is an ordinary system prompt now"
 
 
+def _retire_key(key: Key) -> str:
+    key.revoke()
+    return "it was revoked"
+
+
+def _keep_chain(_chain: FallbackChain) -> str:
+    return "it is an ordinary chain now"
+
+
 def _retire_person(user: User) -> str:
     user.is_active = False
     user.set_unusable_password()
@@ -135,5 +150,7 @@ RETIRE: dict[type[models.Model], Callable[[Any], str]] = {
     Call: _keep_call,
     Prompt: _retire_prompt,
     SystemPrompt: _keep_system_prompt,
+    Key: _retire_key,
+    FallbackChain: _keep_chain,
     User: _retire_person,
 }

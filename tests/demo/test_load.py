@@ -21,7 +21,18 @@ from core.costs.prices import rates_of
 from core.demo.load import DemoError, InUseError, load_demo
 from core.demo.people import PASSWORD, PEOPLE
 from core.demo.remove import remove_demo
-from core.models import Call, ClaudeModel, CostRecord, Price, Prompt, PromptVersion, SystemPrompt, User
+from core.models import (
+    Call,
+    ClaudeModel,
+    CostRecord,
+    FallbackChain,
+    Key,
+    Price,
+    Prompt,
+    PromptVersion,
+    SystemPrompt,
+    User,
+)
 from core.models.roles import ROLES
 from core.reports.periods import Period
 from core.reports.rollups import wrong_rollups
@@ -77,6 +88,8 @@ def test_all_of_it_is_marked(demo: dict[str, int]) -> None:
         "people": User.objects,
         "system prompts": SystemPrompt.objects,
         "prompts": Prompt.objects,
+        "keys": Key.objects,
+        "fallback chains": FallbackChain.objects,
         "calls": Call.objects,
         "cost records": CostRecord.objects,
     }
@@ -103,6 +116,15 @@ def test_there_is_a_history_worth_looking_at(demo: dict[str, int]) -> None:
         Call.objects.values_list("error_type", flat=True)
     )
     assert CostRecord.objects.unknown().count() == 2
+
+
+def test_a_program_calls_too_and_its_calls_say_so(demo: dict[str, int]) -> None:
+    used = Key.objects.exclude(last_used_at=None).get()
+    calls = Call.objects.filter(key=used)
+    assert calls.count() > 10
+    assert set(calls.values_list("door", "user")) == {("api", used.user_id)}
+    assert set(CostRecord.objects.filter(call__key=used).values_list("key", flat=True)) == {used.pk}
+    assert Key.objects.filter(revoked_at=None).count() == 2
 
 
 def test_calls_are_made_in_working_hours_of_the_last_thirty_days(demo: dict[str, int]) -> None:
@@ -221,7 +243,7 @@ def test_a_catalogue_without_old_models_is_enough(catalogue: None, trial: None) 
 
 def test_the_command_loads_once_and_says_so(catalogue: None, trial: None, capsys: pytest.CaptureFixture[str]) -> None:
     call_command("load_demo")
-    assert "Loaded 9 people, 3 system prompts, 6 prompts" in capsys.readouterr().out
+    assert "Loaded 10 people, 3 system prompts, 6 prompts" in capsys.readouterr().out
     call_command("load_demo")
     assert "was not loaded" in capsys.readouterr().out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 from collections.abc import Callable
 from typing import Any
@@ -18,10 +19,14 @@ from django.test.utils import CaptureQueriesContext
 
 from core.demo.people import PASSWORD, PEOPLE
 from core.demo.remove import remove_demo
+from core.intake.keys import make_key, opened_by, rotate
 from core.models import (
     Call,
     ClaudeModel,
     CostRecord,
+    FallbackChain,
+    Key,
+    KeySecret,
     Price,
     Prompt,
     PromptVersion,
@@ -31,7 +36,7 @@ from core.models import (
     Variable,
 )
 
-MARKED: list[Any] = [User, SystemPrompt, Prompt, Call, CostRecord]
+MARKED: list[Any] = [User, SystemPrompt, Prompt, Call, CostRecord, Key, FallbackChain]
 
 
 def nobody_signs_in() -> bool:
@@ -58,7 +63,7 @@ def test_all_of_it_goes(demo: dict[str, int]) -> None:
     removed = remove_demo()
     assert removed == demo
     assert removed.kept == []
-    for model in [*MARKED, PromptVersion, SystemPromptVersion, Variable]:
+    for model in [*MARKED, KeySecret, PromptVersion, SystemPromptVersion, Variable]:
         assert not model.objects.exists(), model
     assert ClaudeModel.objects.exists()
     assert Price.objects.exists()
@@ -75,7 +80,7 @@ def test_what_is_real_stays_as_it_is(demo: dict[str, int], person: Callable[...,
     removed = remove_demo()
     assert removed == demo
     assert removed.kept == []
-    assert [list(kind.objects.values_list("demo", flat=True)) for kind in MARKED] == [[False]] * 5
+    assert [list(kind.objects.values_list("demo", flat=True)) for kind in MARKED] == [[False]] * 5 + [[]] * 2
     assert Call.objects.get() == call
     assert Prompt.objects.get().published == ours.published
     assert authenticate(username="somebody", password="secret") == somebody
@@ -113,6 +118,25 @@ def test_a_call_of_a_demo_person_keeps_the_person_who_can_no_longer_sign_in(demo
     request = HttpRequest()
     request.session = browser.session
     assert get_user(request).is_anonymous
+
+
+def test_a_demo_key_that_a_program_really_used_is_revoked(demo: dict[str, int]) -> None:
+    key = Key.objects.get(name="Nightly invoices")
+    text = rotate(key, dt.timedelta(), by=None)
+    call = Call.objects.create(key=key, user=key.user)
+    removed = remove_demo()
+    call.refresh_from_db()
+    assert call.key == Key.objects.get()
+    assert "The key «Nightly invoices» was kept because of 1 call; it was revoked." in removed.kept
+    assert opened_by(text) is None
+
+
+def test_a_real_key_keeps_the_demo_chain_it_uses(demo: dict[str, int], person: Callable[..., User]) -> None:
+    chain = FallbackChain.objects.get(name="Replies to customers")
+    key, _ = make_key("Ours", person("somebody"), by=None, fallback=chain)
+    remove_demo()
+    assert FallbackChain.objects.get() == chain
+    assert Key.objects.get() == key
 
 
 def test_a_real_rerun_of_a_demo_call_survives_it(demo: dict[str, int], person: Callable[..., User]) -> None:
@@ -168,7 +192,7 @@ def test_a_second_removal_finds_nothing_more_to_do(demo: dict[str, int]) -> None
 def test_removing_takes_few_statements(demo: dict[str, int]) -> None:
     with CaptureQueriesContext(connection) as queries:
         remove_demo()
-    assert len(queries) < 120
+    assert len(queries) < 150
 
 
 @pytest.mark.parametrize("answer", ["no\n", "\n", ""])
