@@ -5,8 +5,10 @@ A missing or senseless value ends the process with one line that names the varia
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
+import importlib.util
 import ipaddress
 import re
 import socket
@@ -137,6 +139,20 @@ def refuse_busy_port(name: str, host: str, port: int) -> None:
             free = port + 10 if port < 65_000 else port - 10
             problem = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror}"
             refuse(name, f"names port {port}, which {problem}. Choose another, for example {name}={free}.")
+
+
+def make_folder(path: Path) -> None:
+    """Make `path` where it can be made: the disk of a function is read-only, and needs no such folder."""
+    with contextlib.suppress(OSError):
+        path.mkdir(exist_ok=True)
+
+
+def package_folder(name: str) -> Path:
+    """Where an installed package lies; it is not imported for that."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        refuse("PYTHONPATH", f"has no package {name}: install requirements/base.txt.")
+    return Path(spec.origin).parent
 
 
 def default_redis_url() -> str:

@@ -16,6 +16,8 @@ environment.read_dotenv(BASE_DIR / ".env")
 DEBUG = environment.yes_no("DEBUG", default=False)
 PORT = environment.whole_number("PORT", 8000, 1, 65535)
 HOST = environment.ip_address("HOST", "0.0.0.0")  # noqa: S104 - behind a proxy it must be reachable
+# The key of calls that come as bare events to the function, which carry none themselves.
+LAMBDA_KEY = environment.text("CLAUDEAPP_LAMBDA_KEY")
 # How many requests the `api` process works on at once.
 WEB_THREADS = environment.whole_number("WEB_THREADS", 200, 1, 10_000)
 LOG_LEVEL = environment.one_of("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
@@ -93,7 +95,7 @@ LIMIT_TOKENS_PER_MINUTE_ORGANISATION = environment.whole_number(
 )
 
 # --- Where things are kept ---
-VAR_DIR.mkdir(exist_ok=True)
+environment.make_folder(VAR_DIR)
 DATABASES: dict[str, dict[str, Any]] = {
     "default": environment.database("DATABASE_URL", f"sqlite:///{VAR_DIR / 'claudeapp.sqlite3'}"),
 }
@@ -188,7 +190,9 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 # Empty in a trial, where files are served from where they lie; WhiteNoise warns of a missing folder.
-STATIC_ROOT.mkdir(exist_ok=True)
+environment.make_folder(STATIC_ROOT)
+# Swagger UI, for the plain API's description. As an app, ninja would be imported by every process and command.
+STATICFILES_DIRS = [("ninja", environment.package_folder("ninja") / "static" / "ninja")]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

@@ -7,6 +7,7 @@ from django.urls import include, path
 
 urlpatterns = [
     path("", include("core.gateway.urls")),
+    path("", include("core.gateway.plain.urls")),
     path("admin/", admin.site.urls),
     path("", include("core.pages.urls")),
 ]

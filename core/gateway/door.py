@@ -11,7 +11,9 @@ from django.urls import resolve
 from core.gateway.entry import unknown
 from core.gateway.errors import Refusal, answer_to
 
-PREFIXES = ("/v1/",)
+PREFIXES = ("/v1/", "/api/")
+# Below one of these, and yet for people.
+PAGES = frozenset({"/api/docs"})
 
 
 class ProgramsMiddleware:
@@ -36,4 +38,4 @@ class ProgramsMiddleware:
 
 
 def is_programs(path: str) -> bool:
-    return path.startswith(PREFIXES) or f"{path}/" in PREFIXES
+    return (path.startswith(PREFIXES) or f"{path}/" in PREFIXES) and path not in PAGES

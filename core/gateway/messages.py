@@ -82,12 +82,13 @@ def _wanted(request: HttpRequest, key: Key) -> Wanted:
         digest=came.digest(),
         headers=for_claude(request.META),
         query=request.META.get("QUERY_STRING", ""),
-        token=_token(request),
+        token=name_of(request),
         retry=request.META.get("HTTP_X_STAINLESS_RETRY_COUNT", "0").lstrip("0").isdecimal(),
     )
 
 
-def _token(request: HttpRequest) -> str:
+def name_of(request: HttpRequest) -> str:
+    """What the program calls its request, to be answered once however often it comes; empty without a name."""
     token: str = request.META.get("HTTP_IDEMPOTENCY_KEY", "")
     if len(token) > LONGEST_TOKEN or not (token.isascii() and token.isprintable()):
         raise Refusal(400, f"Idempotency-Key: at most {LONGEST_TOKEN} printable characters of ASCII")

@@ -117,7 +117,7 @@ class Call(models.Model):
         related_name="calls",
         verbose_name="person",
     )
-    key = models.ForeignKey(Key, on_delete=models.PROTECT, null=True, blank=True, related_name="calls")
+    key = models.ForeignKey(Key, on_delete=models.PROTECT, null=True, blank=True, related_name="calls", db_index=False)
     door = models.CharField("came by", max_length=20, choices=Door.choices, default=Door.FORM)
     lane = models.CharField(max_length=10, choices=Lane.choices, default=Lane.QUEUE)
     prompt = models.ForeignKey(Prompt, on_delete=models.PROTECT, null=True, blank=True, related_name="calls")
@@ -183,6 +183,7 @@ class Call(models.Model):
             models.Index(fields=["-created_at", "-id"], name="call_newest"),
             models.Index(fields=["user", "-created_at", "-id"], name="call_newest_of_user"),
             models.Index(fields=["prompt", "-created_at", "-id"], name="call_newest_of_prompt"),
+            models.Index(fields=["key", "-created_at", "-id"], name="call_newest_of_key"),
             models.Index(fields=["request_id"], name="call_request_id"),
             models.Index(
                 fields=["dispatched_at"],

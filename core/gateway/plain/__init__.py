@@ -1,0 +1,1 @@
+"""How does a script get text for text, without knowing the Claude API? The addresses under /api."""
