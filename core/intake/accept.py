@@ -52,7 +52,7 @@ def accept(
     Raises `InvalidInputsError`, and `OverBudgetError` where a budget has no room for its worst case.
     """
     inputs = clean_inputs(version, raw)
-    planned = _plan(version)
+    planned = plan_of(version)
     request = render(version.content(), inputs)
     with transaction.atomic():
         call = Call.objects.create(
@@ -73,7 +73,7 @@ def accept(
     return call
 
 
-def _plan(version: PromptVersion) -> Plan:
+def plan_of(version: PromptVersion) -> Plan:
     """What the version's route or alias can lead to; its own model where that cannot be followed."""
     asked = version.content().get("asked")
     fixed = Plan(version.model_id, (version.model_id,))

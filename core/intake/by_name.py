@@ -6,11 +6,10 @@ from collections.abc import Mapping
 
 from django.db.models import QuerySet
 
-from core.intake.accept import InvalidInputsError, clean_inputs
+from core.intake.accept import InvalidInputsError, clean_inputs, plan_of
 from core.intake.requests import NotAllowedError, check_allowed
 from core.models import Key, Prompt, PromptVersion
 from core.prompts.rendering import specs
-from core.routing.choose import plan
 
 _UNKNOWN = "This prompt has no such variable."
 
@@ -31,12 +30,17 @@ def prompts_of(key: Key) -> QuerySet[Prompt]:
 
 def version_for(key: Key, slug: str) -> PromptVersion:
     """The version of this prompt that `key` may run now. Raises `NoSuchPromptError` and `NotAllowedError`."""
-    prompt = Prompt.objects.published().select_related("published__prompt").filter(slug=slug).first()
+    prompt = (
+        Prompt.objects.published()
+        .select_related("published__prompt", "published__route", "published__alias")
+        .filter(slug=slug)
+        .first()
+    )
     if prompt is None or prompt.published is None:
         raise NoSuchPromptError(slug)
     if not Prompt.objects.usable_by(key.user).filter(pk=prompt.pk).exists():
         raise NotAllowedError(f"The owner of this key may not use the prompt {slug}.")
-    check_allowed(key, plan(prompt.published.model_id).models, prompt)
+    check_allowed(key, plan_of(prompt.published).models, prompt)
     return prompt.published
 
 

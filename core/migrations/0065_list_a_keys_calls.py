@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('core', '0085_guard_the_price_book'),
+        ('core', '0070_routing_as_data'),
     ]
 
     operations = [

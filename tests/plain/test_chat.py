@@ -13,6 +13,8 @@ from tests.plain.conftest import Script
 
 pytestmark = pytest.mark.django_db
 
+HELLO = {"prompt": "Hello.", "model": "claude-haiku-5-5"}
+
 
 def test_a_text_is_answered_with_a_text_and_what_it_cost(script: Script, simulator: Simulator) -> None:
     answer = script.chat("Name three uses of a brick.", system="You are brief.")
@@ -32,7 +34,7 @@ def test_a_text_is_answered_with_a_text_and_what_it_cost(script: Script, simulat
     assert call.request["system"] == "You are brief."
 
 
-def test_without_a_model_the_usual_one_answers(script: Script, simulator: Simulator) -> None:
+def test_without_a_model_the_usual_one_answers(script: Script, simulator: Simulator, ready_made: None) -> None:
     answer = script.post("/api/chat", {"prompt": "Hello."})
 
     assert answer.status == 200
@@ -40,13 +42,12 @@ def test_without_a_model_the_usual_one_answers(script: Script, simulator: Simula
 
 
 def test_an_x_api_key_opens_the_door_too(script: Script, simulator: Simulator) -> None:
-    assert script.post("/api/chat", {"prompt": "Hello."}, authorization="", x_api_key=script.secret).status == 200
+    assert script.post("/api/chat", HELLO, authorization="", x_api_key=script.secret).status == 200
 
 
 def test_the_same_named_request_is_one_call_and_one_bill(script: Script, simulator: Simulator) -> None:
-    body = {"prompt": "Hello.", "model": "claude-haiku-5-5"}
-    first = script.post("/api/chat", body, idempotency_key="order-1")
-    second = script.post("/api/chat", body, idempotency_key="order-1")
+    first = script.post("/api/chat", HELLO, idempotency_key="order-1")
+    second = script.post("/api/chat", HELLO, idempotency_key="order-1")
 
     assert (first.status, second.status) == (200, 200)
     assert second.json == first.json
@@ -55,8 +56,8 @@ def test_the_same_named_request_is_one_call_and_one_bill(script: Script, simulat
 
 
 def test_another_body_under_the_same_name_is_refused(script: Script, simulator: Simulator) -> None:
-    assert script.post("/api/chat", {"prompt": "Hello."}, idempotency_key="order-1").status == 200
-    other = script.post("/api/chat", {"prompt": "Goodbye."}, idempotency_key="order-1")
+    assert script.post("/api/chat", HELLO, idempotency_key="order-1").status == 200
+    other = script.post("/api/chat", {**HELLO, "prompt": "Goodbye."}, idempotency_key="order-1")
 
     assert (other.status, other.error) == (422, "invalid_request_error")
     assert Call.objects.count() == 1

@@ -16,7 +16,8 @@ from core.intake import kept, limits, same
 from core.intake.accept import accept
 from core.intake.by_name import named_inputs, refuse_free_text, version_for
 from core.intake.requests import Asking, accept_request
-from core.models import Call, ClaudeModel, Key
+from core.models import Call, Key
+from core.routing.names import for_key
 
 # Tokens of an answer whose length nobody named.
 USUAL_MAX_TOKENS = 4096
@@ -71,7 +72,7 @@ def sender(request: HttpRequest) -> Key:
 def ask_text(key: Key, text: str, options: Options, lane: str) -> Call:
     """A call for a text of the script's own. Raises what `accept_request` does, and `NotAllowedError`."""
     refuse_free_text(key)
-    request = request_of(text, options)
+    request = request_of(key, text, options)
     keeping = kept.for_key(key, request, {})
     return accept_request(request, Asking(key.user, key, Call.Door.API, lane, keeping=keeping))
 
@@ -82,17 +83,11 @@ def ask_prompt(key: Key, slug: str, inputs: dict[str, Any], lane: str) -> Call:
     return accept(version, named_inputs(version, inputs), user=key.user, key=key, door=Call.Door.API, lane=lane)
 
 
-def request_of(text: str, options: Options) -> dict[str, Any]:
+def request_of(key: Key, text: str, options: Options) -> dict[str, Any]:
     """The Messages request for a text."""
     request: dict[str, Any] = {
-        "model": options.model or _usual(),
+        "model": for_key(key, options.model or ""),
         "max_tokens": options.max_tokens or USUAL_MAX_TOKENS,
         "messages": [{"role": "user", "content": text}],
     }
     return {**request, "system": options.system} if options.system else request
-
-
-def _usual() -> str:
-    """The newest model of the middle line; empty, and so unknown, before the catalogue was filled."""
-    usable = ClaudeModel.objects.filter(lifecycle=ClaudeModel.Lifecycle.ACTIVE, line="sonnet").order_by("-released_at")
-    return usable.values_list("pk", flat=True).first() or ""
