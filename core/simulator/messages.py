@@ -52,7 +52,10 @@ class Exchange:
 def create_message(state: State, request: Request, connection: Connection) -> None:
     """`POST /v1/messages`."""
     params, model = check_request(request.json(), "create", request.beta)
-    faults = find_faults(request.headers.get(HEADER), user_text(params), model.id, state.counter)
+    text = user_text(params)
+    state.limits.admit(text)
+    request.limits = state.limits.headers(request.key)
+    faults = find_faults(request.headers.get(HEADER), text, model.id, state.counter)
     faults.raise_status()
     exchange = Exchange(state, request, connection, params, model, faults)
     if _fails_before_answer(exchange):
