@@ -70,6 +70,8 @@ CALL_TIMEOUT = environment.whole_number("CALL_TIMEOUT", 600, 1, 86400)
 CALL_LEASE = environment.whole_number("CALL_LEASE", 30, 3, 3600)
 # How often a call of the queue is tried, with each model that may answer it, before it is given up.
 CALL_ATTEMPTS = 5
+# Minutes after which a call that still waits is not tried again; calls that a spend limit holds are not counted.
+CALL_GIVE_UP_AFTER = environment.whole_number("CALL_GIVE_UP_AFTER", 1440, 1, 43_200)
 # The same for a program that waits for its answer: tries with each model; seconds that one may take, or may be silent
 # in a stream; and seconds in all within which a further try may begin. A key may have other figures of its own.
 SYNC_ATTEMPTS = environment.whole_number("SYNC_ATTEMPTS", 3, 1, 10)
@@ -166,6 +168,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "core.pages.context.installation",
                 "core.pages.context.budget_notices",
+                "core.pages.context.spend_limit",
             ],
         },
     },

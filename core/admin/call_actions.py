@@ -18,6 +18,7 @@ from core.admin.base import page, require, signed_in
 from core.costs import budgets
 from core.costs.estimate import estimate
 from core.intake.accept import InvalidInputsError, run_again
+from core.jobs.dispatch import release
 from core.models import Call, User
 from core.templatetags.admin_words import usd
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 # Each run costs money, so nobody starts more at once than they can look through.
 MOST = 100
+# What was asked already costs nothing more than it was to cost.
+MOST_RELEASED = 10_000
 
 
 def run_one_again(request: HttpRequest, pk: uuid.UUID, model_admin: CallAdmin) -> HttpResponse:
@@ -76,6 +79,16 @@ def cancel_many(request: HttpRequest, calls: QuerySet[Call]) -> None:
         messages.error(request, f"Please choose at most {MOST} calls at once.")
     else:
         _say_canceled(request, chosen)
+
+
+def release_many(request: HttpRequest, calls: QuerySet[Call]) -> None:
+    """Start those of the chosen ones that wait for Claude's spend limit to end."""
+    chosen = list(calls[:MOST_RELEASED])
+    number = release(chosen)
+    if number:
+        messages.success(request, f"{_calls(number)} released. If the limit is still reached, Claude says so again.")
+    if number < len(chosen):
+        messages.warning(request, f"{_calls(len(chosen) - number)} were not held by Claude's spend limit.")
 
 
 def _say_canceled(request: HttpRequest, calls: Iterable[Call]) -> None:

@@ -49,7 +49,7 @@ class CallAdmin(ReadOnly, ModelAdmin[Call]):
     list_per_page = 50
     ordering = ("-created_at", "-id")
     sortable_by = ()
-    actions = ["run_again", "cancel"]
+    actions = ["run_again", "cancel", "release"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Call]:
         calls = Call.objects.visible_to(request.user).select_related("user", "prompt", "version", "again_of")
@@ -86,6 +86,10 @@ class CallAdmin(ReadOnly, ModelAdmin[Call]):
     @action(description="Cancel", permissions=["cancel"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Call]) -> None:
         call_actions.cancel_many(request, queryset)
+
+    @action(description="Release from Claude's spend limit", permissions=["rerun"])
+    def release(self, request: HttpRequest, queryset: QuerySet[Call]) -> None:
+        call_actions.release_many(request, queryset)
 
     def get_urls(self) -> list[URLPattern]:
         pages: dict[str, tuple[str, Any]] = {

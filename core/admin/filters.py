@@ -48,9 +48,12 @@ class StatusFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterator[tuple[str, str]]:  # noqa: ARG002 - Django's
         yield "trouble", "Failed or given up"
+        yield "parked", "Held by Claude's spend limit"
         yield from model_admin.model.Status.choices
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002 - Django's
         if self.value() == "trouble":
             return queryset.filter(status__in=["failed", "dead"])
+        if self.value() == "parked":
+            return queryset.filter(parked=True)
         return queryset.filter(status=self.value()) if self.value() else queryset

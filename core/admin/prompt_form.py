@@ -57,6 +57,8 @@ class PromptForm(_Base):
             "effort",
             "output_schema",
             "run_again_if_lost",
+            "most_attempts",
+            "give_up_after",
             "access",
             "groups",
         )

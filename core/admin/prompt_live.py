@@ -15,6 +15,8 @@ LIVE = {
     "name": "the name",
     "slug": "the page's address",
     "description": "the description",
+    "most_attempts": "the most attempts",
+    "give_up_after": "when it is given up",
     "access": "who may use it",
     "groups": "the groups",
 }

@@ -85,6 +85,7 @@ class PromptAdmin(Explained, ModelAdmin[Prompt]):
                 "Model and limits",
                 {"fields": ("model", ("max_tokens", "effort"), "output_schema", "run_again_if_lost")},
             ),
+            ("If Claude does not answer", {"fields": (("most_attempts", "give_up_after"),), **live}),
             ("Who may use it", {"fields": ("access", *confirm, "groups"), **live}),
         )
 

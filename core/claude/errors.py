@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 PASSING_TYPES = frozenset({"rate_limit_error", "overloaded_error", "api_error", "timeout_error"})
 # No person and no wait inside a call's life lifts these; the API sends them as 429 without a `retry-after`.
 SPEND_LIMIT_CODES = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached"})
+# A workspace's own limit comes as 400 and has no code, only these words, and then a day.
+SPEND_LIMIT_WORDS = "You have reached your specified"
+_DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?: at (\d{2}:\d{2}))?")
 
 # Seconds. Nobody means a longer one, and a call that waits for years is a lost one.
 LONGEST_RETRY_AFTER = 86_400.0
@@ -52,6 +56,8 @@ class ClaudeError(Exception):
     may_be_billed: bool = False
     # Seconds that the API asks to wait, or None.
     retry_after: float | None = None
+    # When a spend limit ends that no retry lifts; None for all other errors.
+    limited_until: dt.datetime | None = None
     # The API's own error body, and its headers that may be handed on; None and empty where no answer came.
     body: dict[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -84,16 +90,30 @@ def from_status(error: anthropic.APIStatusError) -> ClaudeError:
     status = error.status_code
     kind = str(error.type or "api_error")
     passing = status in {408, 409, 429} or status >= 500
+    message = error.api_message or error.message
+    of_workspace = status == 400 and message.startswith(SPEND_LIMIT_WORDS)
+    limited = of_workspace or error.error_code in SPEND_LIMIT_CODES
     return ClaudeError(
         type=kind,
-        message=error.api_message or error.message,
+        message=message,
         status=status,
         request_id=error.request_id or "",
-        retryable=passing and error.error_code not in SPEND_LIMIT_CODES,
+        retryable=passing and not limited,
+        limited_until=end_of_limit(message, dt.datetime.now(dt.UTC)) if limited else None,
         retry_after=_retry_after(error.response.headers),
         body=error.body if isinstance(error.body, dict) else None,
         headers=handed_on(error.response.headers),
     )
+
+
+def end_of_limit(message: str, now: dt.datetime) -> dt.datetime:
+    """When a spend limit ends: the day that the message names, or the first of the next month, in UTC."""
+    with contextlib.suppress(ValueError):
+        if found := _DAY.search(message):
+            day, time = found.group(1), found.group(2) or "00:00"
+            return max(now, dt.datetime.fromisoformat(f"{day}T{time}:00+00:00"))
+    first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (first + dt.timedelta(days=32)).replace(day=1)
 
 
 def from_event(event: dict[str, Any], request_id: str) -> ClaudeError:

@@ -46,7 +46,7 @@ def hand_back() -> list[Call]:
     queued = []
     for call in Call.objects.held(held).select_related("version"):
         try:
-            if call.put_off() or (call.abandon() and recover(call) == Call.Status.QUEUED):
+            if call.hand_back() or (call.abandon() and recover(call) == Call.Status.QUEUED):
                 queued.append(call)
         except Error as error:
             # Its lease runs out, and another process takes it then.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import uuid
+from collections.abc import Iterable
 from functools import lru_cache
 
 import django_rq
@@ -51,6 +52,15 @@ def dispatch(call_id: uuid.UUID, queue_name: str = CALLS) -> bool:
 def dispatch_again(call: Call) -> bool:
     """Put a call whose row says that it is queued into its queue."""
     return dispatch(call.pk, queue_of(call))
+
+
+def release(parked: Iterable[Call]) -> int:
+    """Start calls that a spend limit holds; answers how many."""
+    released = [call for call in parked if call.release()]
+    for call in released:
+        if not dispatch_again(call):
+            break
+    return len(released)
 
 
 def in_queue() -> set[str]:

@@ -39,6 +39,10 @@ class CallQuerySet(models.QuerySet["Call"]):
         """Calls for the queue that were put there more than `grace` ago and have not started."""
         return self.filter(status=Call.Status.QUEUED, lane=Call.Lane.QUEUE, dispatched_at__lt=now - grace)
 
+    def parked(self) -> CallQuerySet:
+        """Calls that wait for the end of a spend limit."""
+        return self.filter(parked=True)
+
     def waiting(self, until: dt.datetime) -> CallQuerySet:
         """Calls for the queue that wait to be tried again, and may be by then; those that are due first, first."""
         waiting = self.filter(status=Call.Status.WAITING, lane=Call.Lane.QUEUE, dispatched_at__lte=until)
@@ -70,6 +74,7 @@ class CallQuerySet(models.QuerySet["Call"]):
                 lease_until=now + lease,
                 attempt=F("attempt") + 1,
                 started_at=now,
+                parked=False,
                 sent_at=None,
                 classifying="",
                 not_before=None,
@@ -138,6 +143,7 @@ class Call(models.Model):
     attempt = models.PositiveSmallIntegerField("attempts", default=0)
     dispatched_at = models.DateTimeField("put into the queue", default=timezone.now, editable=False)
     not_before = models.DateTimeField("not before", null=True, blank=True)
+    parked = models.BooleanField("held by a spend limit", default=False, editable=False)
     lease_token = models.CharField(max_length=16, blank=True, editable=False)
     lease_until = models.DateTimeField(null=True, blank=True, editable=False)
     started_at = models.DateTimeField("started", null=True, blank=True)
@@ -190,6 +196,7 @@ class Call(models.Model):
                 name="call_to_run",
                 condition=Q(status__in=["queued", "waiting"]),
             ),
+            models.Index(fields=["not_before"], name="call_parked", condition=Q(parked=True)),
             models.Index(fields=["lease_until"], name="call_running", condition=Q(status="running")),
             models.Index(
                 fields=["key", "request_digest", "-created_at"],
@@ -298,19 +305,29 @@ class Call(models.Model):
     def end_waiting(self) -> bool:
         """Its time has come: for the queue it is as good as new."""
         waiting = Q(status=self.Status.WAITING, dispatched_at=self.dispatched_at, dispatched_at__lte=timezone.now())
-        return self._change(waiting, status=self.Status.QUEUED, not_before=None, dispatched_at=timezone.now())
+        return self._change(waiting, status=self.Status.QUEUED, **self._at_once())
 
-    def put_off(self, until: dt.datetime | None = None) -> bool:
-        """Take back an attempt of which nothing was sent; it does not count. Runs again at once, or at `until`."""
+    def release(self) -> bool:
+        """A person says that the spend limit is lifted."""
+        held = Q(status=self.Status.WAITING, parked=True)
+        return self._change(held, status=self.Status.QUEUED, **self._at_once())
+
+    def _at_once(self) -> dict[str, Any]:
+        return {"not_before": None, "parked": False, "dispatched_at": timezone.now()}
+
+    def hand_back(self) -> bool:
+        """Let another process run it, where nothing of this attempt was sent."""
         return self._change(
             self._holds_lease() & Q(sent_at=None),
-            status=self.Status.WAITING if until else self.Status.QUEUED,
-            attempt=max(0, self.attempt - 1),
-            not_before=until,
-            dispatched_at=until or timezone.now(),
+            status=self.Status.QUEUED,
             lease_until=None,
             lease_token="",
+            **self._at_once(),
         )
+
+    def park(self, until: dt.datetime, error: dict[str, Any]) -> bool:
+        """Wait for the end of a spend limit, or until somebody releases it."""
+        return self.wait(until, {**error, "parked": True})
 
     def abandon(self) -> bool:
         """Let the lease run out now, for this process is about to end."""
@@ -343,4 +360,5 @@ class Call(models.Model):
             "first_text_at": self.first_text_at,
             "lease_until": None,
             "not_before": None,
+            "parked": False,
         }

@@ -210,6 +210,20 @@ class Prompt(models.Model):
         related_name="prompts",
         help_text="What answers when the model cannot. Empty: the installation's usual chain.",
     )
+    most_attempts = models.PositiveSmallIntegerField(
+        "most attempts",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(100)],
+        help_text="How often a form's request is tried before it is given up. Empty: as the installation says.",
+    )
+    give_up_after = models.PositiveIntegerField(
+        "give up after minutes",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(43_200)],
+        help_text="A request older than this is not tried again. Empty: as the installation says.",
+    )
     access = models.CharField("who may use it", max_length=20, choices=Access.choices, default=Access.SIGNED_IN)
     groups = models.ManyToManyField(
         "auth.Group",

@@ -6,17 +6,32 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Count, Min
 from django.http import HttpRequest
 from django.utils import timezone
 
 from core.costs.notices import shown_to
-from core.models import BudgetNotice
+from core.models import BudgetNotice, Call
 from core.pages.access import signed_in
 from core.pages.budgets import running_budgets
 
 
 def installation(request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001 - the context processor's signature
     return {"simulated": settings.SIMULATED}
+
+
+def spend_limit(request: HttpRequest) -> dict[str, Any]:
+    """How many calls Claude's own spend limit holds back, and until when, for those who can do something about it."""
+
+    @cache
+    def held() -> dict[str, Any]:
+        user = signed_in(request) if hasattr(request, "user") else None
+        if user is None or not user.has_perms(["core.view_call", "core.rerun_call"]):
+            return {}
+        found = Call.objects.visible_to(user).parked().aggregate(number=Count("pk"), until=Min("not_before"))
+        return found if found["number"] else {}
+
+    return {"held_by_spend_limit": held}
 
 
 def budget_notices(request: HttpRequest) -> dict[str, Any]:
