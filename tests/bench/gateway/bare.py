@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
+from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import path
@@ -38,4 +39,5 @@ def _events(body: dict[str, Any]) -> Iterator[bytes]:
         yield from answer.http_response.iter_bytes()
 
 
-urlpatterns = [path("v1/messages", messages)]
+# The project's middlewares ask for the admin's address.
+urlpatterns = [path("v1/messages", messages), path("admin/", admin.site.urls)]
