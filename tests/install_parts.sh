@@ -1,13 +1,16 @@
 #!/bin/sh
-# The parts of the tests that pip cannot install: a browser and a PostgreSQL server. Debian's packages, where we may.
+# The parts of the tests that pip cannot install: a browser, a PostgreSQL server, Node and the official TypeScript SDK.
+# Debian's packages, where we may.
 set -eu
 
 missing=""
 [ -x /usr/bin/chromium ] || command -v chromium google-chrome >/dev/null 2>&1 || missing="chromium"
 command -v postgres >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
-[ -n "$missing" ] || exit 0
+command -v npm >/dev/null 2>&1 || missing="$missing nodejs npm"
 
-if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+if [ -z "$missing" ]; then
+    :
+elif [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "Installing$([ "$missing" = "${missing# }" ] && echo " ")$missing for the tests …"
     apt-get update -qq
     # shellcheck disable=SC2086
@@ -15,4 +18,10 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
 else
     echo "The tests need:$missing. Install them and run this again (on Debian, as root: apt-get install$missing)." >&2
     exit 1
+fi
+
+folder="$(dirname "$0")/sdk/typescript"
+if [ ! -e "$folder/node_modules/.package-lock.json" ] || [ "$folder/package-lock.json" -nt "$folder/node_modules/.package-lock.json" ]; then
+    echo "Installing the TypeScript SDK for the tests …"
+    npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --silent
 fi
