@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-
 from core.intake.keys import make_key
+
 from core.models import Key, User
 
 

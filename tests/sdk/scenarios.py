@@ -1,4 +1,4 @@
-"""What programs do with the official Python SDK: each scenario answers plain values, to be compared between two servers.
+"""What programs do with the official Python SDK: each scenario answers plain values, to compare two servers by.
 
 The same functions run with the synchronous and the asynchronous client: both are awaited, `_now` makes plain values so.
 """
