@@ -50,6 +50,9 @@ PARTS: dict[str, Part] = {
         named_by=("records",),
     ),
     "budgets": Part("tests.bench.budgets", "what budgets add to a call, and settlements a second", durable=True),
+    "gateway": Part(
+        "tests.bench.gateway.measure", "what the gateway adds to calling Claude, and what it bears", durable=True
+    ),
 }
 
 # What `make bench` runs, one after the other, whether or not one misses its bound.
@@ -57,6 +60,7 @@ FULL: list[list[str]] = [
     ["spend", "--database", "postgres", "--records", "10000000"],
     ["spend", "--database", "sqlite", "--records", "1000000"],
     ["budgets"],
+    ["gateway"],
 ]
 
 

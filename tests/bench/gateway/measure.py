@@ -6,6 +6,7 @@ latter served by the same gunicorn with the same settings. Programs, upstream, P
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import time
 from decimal import Decimal
@@ -31,7 +32,7 @@ MOST_FIRST_MS = {1: 5.0, 64: 15.0}
 MOST_STREAMS_MB, LEAST_OF_DIRECT = 300, 0.70
 
 
-def run() -> dict[str, Any]:
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """All figures; Django is set up and the database is empty."""
     key = _fill()
     for each in connections.all(initialized_only=True):
@@ -50,7 +51,6 @@ def _fill() -> str:
     import datetime as dt
 
     from core.intake.keys import make_key
-
     from core.models import Budget, ClaudeModel, Price, User
 
     user = User.objects.create(username="bench")
@@ -59,7 +59,7 @@ def _fill() -> str:
     now = dt.datetime.now(dt.UTC)
     Price.objects.create(model=model, valid_from=now.date() - dt.timedelta(days=9), approved_at=now, **rates)
     Budget.objects.create(name="All", scope="organisation", amount=Decimal(100_000), owner=user)
-    _, secret = make_key("Bench", user=user)
+    _, secret = make_key("Bench", user=user, by=user)
     return str(secret)
 
 
