@@ -79,7 +79,7 @@ async def tools(client: Any) -> Any:
     call = next(block for block in first.content if block.type == "tool_use")
     history = [
         *user("[[simulate: tool=get_weather]] Berlin?"),
-        {"role": "assistant", "content": [block.model_dump() for block in first.content]},
+        {"role": "assistant", "content": [block.model_dump(exclude_none=True) for block in first.content]},
         *user({"type": "tool_result", "tool_use_id": call.id, "content": "Rain."}, {"type": "text", "text": "So?"}),
     ]
     second = await _create(client, tools=[WEATHER], messages=history)

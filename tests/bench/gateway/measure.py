@@ -76,10 +76,13 @@ def _environment(upstream: int, redis: str) -> dict[str, str]:
 def _kind(kind: str, environment: dict[str, str], key: str, upstream: int) -> dict[str, Any]:
     with servers.gunicorn(kind, environment, bare=True) as server:
         bare = _throughput(server.port, key)
+        bare_cpu = _cpu(server, key)
     with servers.gunicorn(kind, environment) as server:
         return {
             "bare": bare,
+            "bare_cpu_ms": bare_cpu,
             "gateway": _throughput(server.port, key),
+            "cpu_ms": _cpu(server, key),
             "steady": _steady(server.port, key, upstream),
             "first_byte_ms": {str(number): _first_byte(server.port, key, upstream, number) for number in (1, 64)},
             "streams": _open_streams(server, key),
@@ -97,6 +100,13 @@ def _speed(port: int, key: str, delay: int, number: int) -> dict[str, float]:
     times = asyncio.run(clients.at_once(port, message, number, SECONDS))
     _refuse_failures(times)
     return {"per_second": round(times.per_second, 1), "median_ms": round(times.median_ms(), 2)}
+
+
+def _cpu(server: servers.Server, key: str) -> float:
+    """Milliseconds of the process's CPU for each request, 16 at once: hardly depends on what else the machine does."""
+    before = server.cpu_seconds()
+    times = asyncio.run(clients.at_once(server.port, clients.request(key), 16, SECONDS, warm_up=0))
+    return round((server.cpu_seconds() - before) * 1000 / len(times.whole), 2)
 
 
 def _steady(port: int, key: str, upstream: int) -> dict[str, float]:
@@ -240,7 +250,7 @@ def as_table(figures: dict[str, Any]) -> str:
             cells = " | ".join(f"{cell['per_second']} ({cell['median_ms']})" for cell in row[delay].values())
             lines.append(f"| {name}, upstream {delay} | {cells} |")
     lines += ["", "| what | api | web |", "|---|---|---|"]
-    for name in ("steady", "first_byte_ms", "streams", "left"):
+    for name in ("bare_cpu_ms", "cpu_ms", "steady", "first_byte_ms", "streams", "left"):
         lines.append(f"| {name} | {figures['api'][name]} | {figures['web'][name]} |")
     lines += ["", *(f"- {name}: {ratio}" for name, ratio in figures["ratios"].items())]
     lines += ["", *(f"MISSED {name}" for name in missed(figures))]

@@ -65,6 +65,9 @@ class Server:
     def megabytes(self) -> float:
         return sum(_status(pid, "VmRSS") for pid in self.workers()) / 1024
 
+    def cpu_seconds(self) -> float:
+        return sum(_cpu_ticks(pid) for pid in self.workers()) / os.sysconf("SC_CLK_TCK")
+
     def threads(self) -> int:
         return sum(_status(pid, "Threads") for pid in self.workers())
 
@@ -76,6 +79,12 @@ class Server:
 def _status(pid: int, name: str) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+
+
+def _cpu_ticks(pid: int) -> int:
+    # User and system time stand in the 14th and 15th field; the second may hold spaces, and ends with a bracket.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
 
 
 def _sockets(pid: int) -> int:
