@@ -3,11 +3,14 @@
 import os
 import warnings
 
+from django.conf import settings
 from django.core.asgi import get_asgi_application
+
+from claudeapp.slow_clients import timed_asgi
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "claudeapp.settings")
 
 # WhiteNoise answers with plain iterators; its files are small, so that reading each in one go is as good.
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 
-application = get_asgi_application()
+application = timed_asgi(get_asgi_application(), settings.CLIENT_PATIENCE)

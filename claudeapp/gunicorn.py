@@ -4,8 +4,10 @@ Read in gunicorn's first process, so that a senseless setting stops it there, wi
 """
 
 import os
+from typing import Any
 
 from claudeapp import environment, settings
+from claudeapp.slow_clients import limit_unread
 
 # Set on the first reading: when gunicorn reads this again to reload, the port is its own.
 FIRST = "CLAUDEAPP_GUNICORN"
@@ -23,3 +25,9 @@ asgi_lifespan = "off"
 # Seconds: a page answers in far less, and what waits longer is asynchronous.
 timeout = 60
 graceful_timeout = 10
+
+
+def when_ready(server: Any) -> None:
+    """The sockets listen, and no worker has accepted anything yet."""
+    for listener in server.LISTENERS:
+        limit_unread(listener.sock, settings.CLIENT_PATIENCE)

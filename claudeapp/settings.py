@@ -20,6 +20,8 @@ HOST = environment.ip_address("HOST", "0.0.0.0")  # noqa: S104 - behind a proxy 
 LAMBDA_KEY = environment.text("CLAUDEAPP_LAMBDA_KEY")
 # How many requests the `api` process works on at once.
 WEB_THREADS = environment.whole_number("WEB_THREADS", 200, 1, 10_000)
+# How long a client may take to send its headers, to go on sending a body, and to read on, in seconds.
+CLIENT_PATIENCE = environment.whole_number("CLIENT_PATIENCE", 20, 1, 3600)
 LOG_LEVEL = environment.one_of("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
 
 # --- Who may reach this server ---

@@ -2,8 +2,11 @@
 
 import os
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+
+from claudeapp.slow_clients import timed_wsgi
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "claudeapp.settings")
 
-application = get_wsgi_application()
+application = timed_wsgi(get_wsgi_application(), settings.CLIENT_PATIENCE)

@@ -7,6 +7,8 @@ from functools import partial
 
 from django.db import transaction
 
+from core.intake.kept import Keeping, for_prompt, give_again
+from core.intake.requests import check_allowed
 from core.jobs.dispatch import dispatch
 from core.models import Call, Key, PromptVersion, User
 from core.prompts.rendering import render, specs
@@ -49,24 +51,34 @@ def accept(
 ) -> Call:
     """Store a call with what it reserves of its budgets; one for the queue goes there once that is committed.
 
-    Raises `InvalidInputsError`, and `OverBudgetError` where a budget has no room for its worst case.
+    Where the prompt keeps answers, and this was asked before, the call has that answer at once and costs nothing.
+    Raises `InvalidInputsError`, `OverBudgetError` where a budget has no room for its worst case, and `NotAllowedError`
+    where the key may not use the prompt or its model.
     """
     inputs = clean_inputs(version, raw)
     planned = plan_of(version)
-    request = render(version.content(), inputs)
+    request = {**render(version.content(), inputs), "model": planned.asked}
+    check_allowed(key, planned.models, version.prompt)
+    # Who runs something once more wants another answer, and who tries a draft wants the model's own.
+    fresh = again_of is not None or door == Call.Door.TRY
+    keeping = Keeping() if fresh else for_prompt(version.prompt, user, request)
+    fields = {
+        "user": user,
+        "door": door,
+        "lane": lane,
+        "key": key,
+        "prompt_id": version.prompt_id,
+        "version": version,
+        "inputs": inputs,
+        "request": request,
+        "again_of": again_of,
+    }
+    kept = keeping.find()
+    if kept is not None:
+        return give_again(kept, **fields)
     with transaction.atomic():
-        call = Call.objects.create(
-            user=user,
-            door=door,
-            lane=lane,
-            key=key,
-            prompt_id=version.prompt_id,
-            version=version,
-            inputs=inputs,
-            request={**request, "model": planned.asked},
-            routing=planned.as_json() if planned.names else None,
-            again_of=again_of,
-        )
+        routing = planned.as_json() if planned.names else None
+        call = Call.objects.create(**fields, routing=routing, keep_digest=keeping.digest)
         reserve(call, planned)
         if lane == Call.Lane.QUEUE:
             transaction.on_commit(partial(dispatch, call.pk))

@@ -42,6 +42,8 @@ class Server:
 
     url: str
     process: subprocess.Popen[bytes]
+    # Threads that its server keeps once they have been needed.
+    pool: int
 
     def threads(self) -> int:
         """How many threads its worker has now."""
@@ -60,7 +62,7 @@ def _address_of_the_tests_database() -> str:
 
 
 @contextlib.contextmanager
-def served(name: str, **extra: str) -> Iterator[Server]:
+def served(name: str, pool: int = 0, **extra: str) -> Iterator[Server]:
     """The Procfile's process `name` on a free port."""
     lines = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
     *assignments, program = _split(lines[name])
@@ -73,7 +75,7 @@ def served(name: str, **extra: str) -> Iterator[Server]:
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=output)
     try:
         until(lambda: _listens(int(port)) or process.poll() is not None, f"{name}: {log.read_text()}")
-        yield Server(f"http://127.0.0.1:{port}", process)
+        yield Server(f"http://127.0.0.1:{port}", process, pool)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
@@ -144,3 +146,10 @@ def simulated(simulator: Simulator) -> Simulator:
 def question(text: str = "The invoice is due on Friday. Please pay it.", **more: Any) -> dict[str, Any]:
     """A small Messages request."""
     return {"model": MODEL, "max_tokens": 300, "messages": [{"role": "user", "content": text}], **more}
+
+
+@pytest.fixture
+def other(outsider: User, catalogue: None) -> Program:
+    """A key of somebody else."""
+    key, secret = make_key("Letters", outsider, by=None)
+    return Program(key, secret)

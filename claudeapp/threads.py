@@ -1,0 +1,31 @@
+"""How do the threads of the process `api` serve clients that may be slow?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gunicorn.workers.gthread import ThreadWorker
+
+from claudeapp import settings
+from claudeapp.slow_clients import WATCHDOG, limit_sending
+
+
+class PatientThreads(ThreadWorker):  # type: ignore[misc]
+    """gunicorn's own worker, whose threads wait for a client's headers, and for it to read, no longer than set.
+
+    It hands a connection on which nothing comes back to its poller, but one on which a byte comes now and then keeps a
+    thread for as long as it likes.
+    """
+
+    def handle(self, conn: Any) -> Any:
+        limit_sending(conn.sock, settings.CLIENT_PATIENCE)
+        conn.watched = WATCHDOG.begin(conn.sock, settings.CLIENT_PATIENCE)
+        try:
+            return super().handle(conn)
+        finally:
+            WATCHDOG.end(conn.watched)
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        # The headers are here; the body is watched while it is read.
+        WATCHDOG.end(conn.watched)
+        return super().handle_request(req, conn)
