@@ -17,6 +17,7 @@ from typing import Any
 
 import anthropic
 import pytest
+from django.conf import settings
 from django.db import connection
 
 from core.intake.keys import make_key
@@ -95,7 +96,7 @@ def _listens(port: int) -> bool:
 @pytest.fixture(scope="session")
 def api(simulator: Simulator, django_db_setup: None) -> Iterator[Server]:
     """The process for much traffic: threads."""
-    with served("api") as server:
+    with served("api", pool=settings.WEB_THREADS) as server:
         yield server
 
 
