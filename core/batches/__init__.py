@@ -1,1 +1,1 @@
-"""How do many requests run as a Message Batch, at half price?"""
+"""How do thousands of calls travel together, at half price, and each of them once?"""

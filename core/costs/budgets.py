@@ -67,7 +67,7 @@ def reserve(call: Call, models: Collection[str] = (), besides: Collection[Mappin
     for window_id, hard in windows.items():
         # Without a worst case nothing could hold a limit, so a hard one refuses.
         if (hard and amount is None) or not statements.take(window_id, amount or NOTHING, hard=hard):
-            raise _refusal(window_id, amount)
+            raise refusal(window_id, amount)
 
 
 def share_left(call: Call) -> float | None:
@@ -171,7 +171,8 @@ def _hold_for(reservation: Held, attempts: int) -> bool:
     return statements.take(window.pk, more, hard=window.budget.hard)
 
 
-def _refusal(window_id: int, needed: Decimal | None) -> OverBudgetError:
+def refusal(window_id: int, needed: Decimal | None) -> OverBudgetError:
+    """What a window without room says."""
     window = BudgetWindow.objects.select_related("budget").get(pk=window_id)
     left = max(NOTHING, window.limit - window.spent - window.reserved)
     return OverBudgetError(window.budget, window.limit, left, needed, renews_on(window))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
@@ -117,7 +117,18 @@ def lengths_of(tokens: Sequence[int]) -> Lengths:
     return Lengths(low, likely, high, len(ordered))
 
 
-def worst_case(model_id: str, request: Mapping[str, Any], day: dt.date, *, batch: bool = False) -> Decimal | None:
+# The prices in force of a model and speed: `statements.prices`, or what somebody remembers of it.
+PricesOf = Callable[[str, str], list[PriceRow]]
+
+
+def worst_case(
+    model_id: str,
+    request: Mapping[str, Any],
+    day: dt.date,
+    *,
+    batch: bool = False,
+    prices: PricesOf = statements.prices,
+) -> Decimal | None:
     """What this Messages request can cost at most in USD when `model_id` answers it, or None where that is unknown.
 
     `day` is the day in UTC on which it is sent. It may be answered after midnight, so the next day counts too.
@@ -131,7 +142,7 @@ def worst_case(model_id: str, request: Mapping[str, Any], day: dt.date, *, batch
         searches=uses,
         cached=_mentions(request, "cache_control"),
     )
-    in_force = _in_force(model_id, request)
+    in_force = _in_force(model_id, request, prices)
     days = [_reached(bands_on(in_force, date), counts.input) for date in (day, day + dt.timedelta(days=1))]
     amounts = [_at_this_price(price, request, counts, batch) for reached in days for price in reached]
     known = [amount for amount in amounts if amount is not None]
@@ -151,9 +162,9 @@ class _Most:
     cached: bool
 
 
-def _in_force(model_id: str, request: Mapping[str, Any]) -> list[PriceRow]:
+def _in_force(model_id: str, request: Mapping[str, Any], prices: PricesOf = statements.prices) -> list[PriceRow]:
     speed = Price.Speed.FAST if request.get("speed") == "fast" else Price.Speed.STANDARD
-    return statements.prices(model_id, speed)
+    return prices(model_id, speed)
 
 
 def _reached(bands: Sequence[PriceRow], input_tokens: int) -> list[PriceRow]:

@@ -14,6 +14,7 @@ from django.utils import timezone
 from core.claude.usage import Usage, read_usage
 from core.costs import budgets, statements
 from core.costs.compute import Cost, compute, plain
+from core.costs.estimate import PricesOf
 from core.costs.prices import rates_of
 from core.costs.statements import Booking
 from core.models import Call, CostRecord
@@ -75,32 +76,45 @@ def _already_booked(call: Call, exchange: Exchange) -> CostRecord | None:
 
 def _record(call: Call, exchange: Exchange, booking: Booking, before: list[CostRecord]) -> CostRecord:
     """A new record; it corrects the last of `before`, the attempt's own records of unknown cost."""
-    usage = read_usage(exchange.raw_usage or {}) if exchange.complete else None
     now = timezone.now()
-    model = exchange.model or call.model
-    priced = price_usage(model, usage, now)
     day = timezone.localdate(before[0].at if before else now)
-    return add(
-        CostRecord(
-            at=now,
-            booked_on=booking_day(day, timezone.localdate(now)),
-            call=call,
-            attempt=call.attempt,
-            purpose=exchange.purpose,
-            user_id=call.user_id,
-            prompt_id=call.prompt_id,
-            key_id=call.key_id,
-            lane=call.lane,
-            # Whose team and cost centre: as they are now, or as they were for the record it corrects.
-            team_id=before[0].team_id if before else booking.team_id,
-            cost_centre=before[0].cost_centre if before else booking.cost_centre,
-            model=before[0].model if before else model,
-            request_id=exchange.request_id,
-            raw_usage=exchange.raw_usage or None,
-            corrects=before[-1] if before else None,
-            **tokens_of(usage),
-            **priced.columns(before),
-        )
+    booked_on = booking_day(day, timezone.localdate(now))
+    return add(unsaved_record(call, exchange, booking, before, at=now, booked_on=booked_on))
+
+
+def unsaved_record(
+    call: Call,
+    exchange: Exchange,
+    booking: Booking,
+    before: list[CostRecord],
+    *,
+    at: dt.datetime,
+    booked_on: dt.date,
+    prices: PricesOf = statements.prices,
+) -> CostRecord:
+    """What the ledger is to say of an exchange that it knows nothing of but `before`."""
+    usage = read_usage(exchange.raw_usage or {}) if exchange.complete else None
+    model = exchange.model or call.model
+    priced = price_usage(model, usage, at, prices)
+    return CostRecord(
+        at=at,
+        booked_on=booked_on,
+        call=call,
+        attempt=call.attempt,
+        purpose=exchange.purpose,
+        user_id=call.user_id,
+        prompt_id=call.prompt_id,
+        key_id=call.key_id,
+        lane=call.lane,
+        # Whose team and cost centre: as they are now, or as they were for the record it corrects.
+        team_id=before[0].team_id if before else booking.team_id,
+        cost_centre=before[0].cost_centre if before else booking.cost_centre,
+        model=before[0].model if before else model,
+        request_id=exchange.request_id,
+        raw_usage=exchange.raw_usage or None,
+        corrects=before[-1] if before else None,
+        **tokens_of(usage),
+        **priced.columns(before),
     )
 
 
@@ -150,10 +164,10 @@ class Priced:
         }
 
 
-def price_usage(model: str, usage: Usage | None, at: dt.datetime) -> Priced:
+def price_usage(model: str, usage: Usage | None, at: dt.datetime, prices: PricesOf = statements.prices) -> Priced:
     """This usage at the rates that the price book has now for the day of the exchange."""
     day = at.astimezone(dt.UTC).date()
-    bands = bands_on(statements.prices(model, usage.speed), day) if usage else []
+    bands = bands_on(prices(model, usage.speed), day) if usage else []
     price = band_for(bands, usage.whole_input) if usage else None
     if price is None:
         return Priced(compute(usage, None))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -165,21 +165,48 @@ def hold(call: Call, windows: Iterable[int], amount: Decimal) -> None:
 def held(call_id: uuid.UUID) -> list[Held]:
     """The reservations of a call, in the order of their windows, locked."""
     lock = " FOR UPDATE OF r" if connection.vendor == "postgresql" else ""
-    return [
-        Held(pk, window_id, _amount(amount), _amount(kept), _amount(spent), bool(released), _list(thresholds))
-        for pk, window_id, amount, kept, spent, released, thresholds in _rows(_HELD + lock, [_uuid(call_id)])
-    ]
+    return [held_row(row) for row in _rows(_HELD + lock, [_uuid(call_id)])]
+
+
+def held_row(row: Sequence[Any]) -> Held:
+    pk, window_id, amount, kept, spent, released, thresholds = row
+    return Held(pk, window_id, _amount(amount), _amount(kept), _amount(spent), bool(released), _list(thresholds))
 
 
 def stand(call_id: uuid.UUID) -> tuple[bool, int, Decimal]:
     """Whether a call is finished, how many of its exchanges are of unknown cost, and what the others cost."""
-    rows = _rows(_STAND, [_uuid(call_id)])
+    return stand_of(_rows(_STAND, [_uuid(call_id)]))
+
+
+def stand_of(rows: Sequence[Sequence[Any]]) -> tuple[bool, int, Decimal]:
+    """The same of rows as `_STAND` answers them: the call's status, and a record's id, amount and what it corrects."""
     records = [(pk, amount, corrects) for _, pk, amount, corrects in rows if pk is not None]
     corrected = {corrects for _, _, corrects in records}
     unknown = sum(amount is None and pk not in corrected for pk, amount, _ in records)
     # A correction carries the difference, so that all amounts are summed.
     known = sum(amount for _, amount, _ in records if amount is not None)
     return rows[0][0] in Call.FINISHED, unknown, _amount(known)
+
+
+def of_calls(statement: str, call_ids: Sequence[uuid.UUID], **parts: str) -> list[Any]:
+    """What a statement answers that has `{calls}` where a list of calls belongs."""
+    values = [_uuid(call_id) for call_id in call_ids]
+    return _rows(statement.format(calls=", ".join(["%s"] * len(values)), **parts), values)
+
+
+def bring_all(reservations: Iterable[Held]) -> None:
+    """Write what each of these reservations holds and spent now; their windows are to be changed by `count`."""
+    now = connection.ops.adapt_datetimefield_value(timezone.now())
+    values = [[_money(r.held), _money(r.spent), now if r.released else None, r.pk] for r in reservations]
+    if values:
+        with connection.cursor() as cursor:
+            cursor.executemany(_BRING, values)
+
+
+def count(window_id: int, spent: Decimal, reserved: Decimal) -> tuple[Decimal, Decimal]:
+    """Change a window by these differences; answers what it has spent now, and its limit."""
+    of_all, limit = _rows(_COUNT, [_money(spent), _money(reserved), window_id])[0]
+    return _amount(of_all), _amount(limit)
 
 
 def bring(reservation: Held, kept: Decimal, spent: Decimal, *, ended: bool) -> tuple[Decimal, Decimal]:
@@ -189,9 +216,7 @@ def bring(reservation: Held, kept: Decimal, spent: Decimal, *, ended: bool) -> t
     """
     when = connection.ops.adapt_datetimefield_value(timezone.now()) if ended else None
     _run(_BRING, [_money(kept), _money(spent), when, reservation.pk])
-    changes = [_money(spent - reservation.spent), _money(kept - reservation.held), reservation.window_id]
-    of_all, limit = _rows(_COUNT, changes)[0]
-    return _amount(of_all), _amount(limit)
+    return count(reservation.window_id, spent - reservation.spent, kept - reservation.held)
 
 
 def _rows(statement: str, values: list[Any]) -> list[Any]:

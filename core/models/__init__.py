@@ -1,6 +1,7 @@
 """What is stored? One file per family of tables."""
 
 from core.models.attempts import FailedAttempt, IdempotencyToken
+from core.models.batches import Batch, BatchPart, BatchRow
 from core.models.budgets import Budget, BudgetNotice, BudgetRequest, BudgetWindow, Reservation
 from core.models.calls import Call
 from core.models.catalogue import ClaudeModel, Price
@@ -24,6 +25,9 @@ from core.models.routing import (
 )
 
 __all__ = [
+    "Batch",
+    "BatchPart",
+    "BatchRow",
     "Budget",
     "BudgetNotice",
     "BudgetRequest",

@@ -1,0 +1,63 @@
+"""What has to be done about the batches now? Run by a worker, as often and as many at once as one likes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+
+from django.utils import timezone
+
+from core.batches.collect import collect, look
+from core.batches.find import find
+from core.batches.leases import LEASE, wait_after
+from core.batches.send import send
+from core.batches.start import forget_abandoned
+from core.models import BatchPart
+
+log = logging.getLogger(__name__)
+
+State = BatchPart.State
+# Seconds after which no further part is taken in hand; the clock will start the next round.
+LONG_ENOUGH = 600.0
+AT_ONCE = 20
+
+
+def tend() -> str:
+    """Send, look for, look at and collect whatever is due; answers how many parts that were."""
+    forget_abandoned()
+    until = time.monotonic() + LONG_ENOUGH
+    count = 0
+    while time.monotonic() < until and (part := _next()) is not None:
+        advance(part)
+        count += 1
+    return f"{count} parts of batches looked after"
+
+
+def _next() -> BatchPart | None:
+    """A due part that nobody else has in hand, the longest due first."""
+    for pk in BatchPart.objects.due(timezone.now()).order_by("next_at").values_list("pk", flat=True)[:AT_ONCE]:
+        part = BatchPart.objects.claim(pk, LEASE)
+        if part is not None:
+            return part
+    return None
+
+
+def advance(part: BatchPart) -> None:
+    """One step of a part that this process has in hand; whatever goes wrong with it harms no other."""
+    try:
+        _STEPS[part.state](part)
+    except Exception:
+        log.exception("part %s of batch %s", part.number, part.batch.public_id)
+        part.change(tries=part.tries + 1)
+        part.let_go(wait_after(part.tries))
+
+
+_STEPS: Mapping[str, Callable[[BatchPart], None]] = {
+    State.UNSENT: send,
+    # Its sender is gone: the lease has run out.
+    State.SENDING: lambda part: find(part, timezone.now()),
+    State.UNSURE: lambda part: find(part, timezone.now()),
+    State.SENT: lambda part: look(part, timezone.now()),
+    State.READY: collect,
+}

@@ -1,0 +1,134 @@
+"""How does a part of a batch get to Claude once, and only once?
+
+Its rows are marked as sent and then the part as being sent, both committed, before the one request that creates the
+batch there. Where nobody knows what became of that request, because this process or the connection died, nothing is
+sent again: `core.batches.find` looks for the batch first.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import tempfile
+from collections.abc import Iterator
+from typing import IO
+
+from django.db import connection, transaction
+
+from core.batches import bodies
+from core.batches.ending import end_unsent, refuse
+from core.batches.leases import FIRST_WAIT, LEASE, wait_after
+from core.claude import batches as claude
+from core.claude.errors import ClaudeError
+from core.models import Batch, BatchPart, BatchRow, Call
+from core.routing.choose import Choice, choose
+
+log = logging.getLogger(__name__)
+
+CHUNK = 500
+# Seconds after which no further piece of a body leaves this process, and for how long nobody else touches the part:
+# only when both are well over may somebody conclude from Claude's list that a batch was never taken.
+SEND_WITHIN = 600.0
+SENDING_LEASE = dt.timedelta(minutes=25)
+# Before the first look at a batch that was just sent.
+FIRST_LOOK = dt.timedelta(seconds=2)
+# A day of refusals that pass is enough.
+MOST_TRIES = 150
+# Answers that say for certain that Claude did not take the batch, and may take it later.
+NOT_NOW = frozenset({408, 409, 429, 529})
+
+
+def send(part: BatchPart) -> None:
+    """Send a part that was never sent, or was refused for the moment. This process has it in hand."""
+    if part.batch.status == Batch.Status.CANCELING:
+        end_unsent(part)
+        return
+    mark_rows_sent(part)
+    with tempfile.TemporaryFile() as body:
+        count = bodies.write(body, requests(part))
+        if not count:
+            # Each of its rows was canceled by itself.
+            end_unsent(part)
+            return
+        body.seek(0)
+        if not part.mark_sending(count, SENDING_LEASE):
+            part.let_go()
+            return
+        _create(part, body)
+
+
+def _create(part: BatchPart, body: IO[bytes]) -> None:
+    # Claude may take minutes; nobody holds a database connection meanwhile.
+    if not connection.in_atomic_block:
+        connection.close()
+    try:
+        made = claude.create(body, part.batch.headers, within=SEND_WITHIN)
+    except ClaudeError as error:
+        _not_created(part, error)
+    else:
+        note_sent(part, made.id)
+
+
+def note_sent(part: BatchPart, provider_id: str) -> None:
+    """Claude has it, under this id."""
+    if part.mark_sent(provider_id, FIRST_LOOK):
+        log.info("part %s of batch %s is Claude's %s", part.number, part.batch.public_id, provider_id)
+        part.batch.mark_in_progress()
+
+
+def _not_created(part: BatchPart, error: ClaudeError) -> None:
+    log.warning("part %s of batch %s: %s %s", part.number, part.batch.public_id, error.status, error)
+    problem = str(error)[:500]
+    never_left = error.type in {"connection_error", "configuration_error"} and not error.may_be_billed
+    passing = never_left or error.status in NOT_NOW
+    if passing and error.retryable and part.tries < MOST_TRIES:
+        part.change(state=BatchPart.State.UNSENT, problem=problem)
+        part.let_go(wait_after(part.tries, error.retry_after))
+    elif passing or (error.status is not None and 400 <= error.status < 500):
+        refuse(part, error)
+    else:
+        part.change(state=BatchPart.State.UNSURE, problem=problem)
+        part.let_go(FIRST_WAIT)
+
+
+def mark_rows_sent(part: BatchPart) -> None:
+    """Choose each row's model and mark it as at work, chunk by chunk; one canceled by itself stays so."""
+    while rows := _waiting(part):
+        chosen = [(row, choose(row.call, row.call.request)) for row in rows]
+        with transaction.atomic():
+            part.renew(LEASE)
+            for row, choice in chosen:
+                _apply(row, choice)
+            BatchRow.objects.mark_sent([row.call for row, _ in chosen])
+
+
+def _waiting(part: BatchPart) -> list[BatchRow]:
+    rows = BatchRow.objects.filter(batch_id=part.batch_id, position__gte=part.first, position__lt=part.beyond)
+    waiting = rows.filter(call__status=Call.Status.QUEUED).order_by("position")
+    return list(waiting.select_related("call")[:CHUNK])
+
+
+def _apply(row: BatchRow, choice: Choice) -> None:
+    """Let the row's call say what is sent."""
+    call = row.call
+    call.model, call.reason = choice.model, choice.reason
+    request = choice.apply(call.request)
+    if request != call.request:
+        Call.objects.filter(pk=call.pk).update(request=request)
+        if row.body:
+            body = bodies.encoded(choice.apply(json.loads(row.body)))
+            BatchRow.objects.filter(pk=row.pk).update(body=body)
+
+
+def requests(part: BatchPart) -> Iterator[tuple[str, str]]:
+    """The rows that are at work, by name and JSON, in the order of their positions."""
+    position = part.first - 1
+    at_work = BatchRow.objects.filter(batch_id=part.batch_id, call__status=Call.Status.RUNNING)
+    while True:
+        rows = at_work.filter(position__gt=position, position__lt=part.beyond).order_by("position")
+        chunk = list(rows.values_list("position", "body", "call__request")[:CHUNK])
+        if not chunk:
+            return
+        for position, body, request in chunk:
+            yield part.custom_id(position), body or bodies.encoded(request)

@@ -1,0 +1,226 @@
+"""How do rows become a batch: written down in pieces, reserved as a whole, and only then to be sent?
+
+Nothing counts until the one transaction that reserves and starts. What is written down before that and never started,
+because a row was refused, a budget had no room or the process died, is removed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import islice
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from core.batches.bodies import MOST_ROW_BYTES, Filling, encoded
+from core.costs.bulk import remembered_prices, reserve_batch, worst_of
+from core.costs.estimate import PricesOf
+from core.intake.requests import UnreadableRequestError, check_allowed, kept_form
+from core.jobs.batches import nudge
+from core.models import Batch, BatchPart, BatchRow, Call, Key, Prompt
+from core.routing.choose import plan
+
+# Rows written in one transaction: short enough that nobody waits for it.
+CHUNK = 500
+# Whoever writes a batch down says this often that it is still at it.
+LEASE = dt.timedelta(minutes=5)
+CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+
+
+class BadRowError(ValueError):
+    """A row that no batch can hold; `position` counts from 0."""
+
+    def __init__(self, position: int, message: str, *, too_large: bool = False) -> None:
+        super().__init__(message)
+        self.position = position
+        self.too_large = too_large
+
+
+class EmptyBatchError(ValueError):
+    """A batch without rows."""
+
+
+class OvertakenError(Exception):
+    """It took so long to write a batch down that it was given up meanwhile."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One request, and what its program or table knows it by."""
+
+    custom_id: str
+    request: dict[str, Any]
+    inputs: dict[str, Any] = field(default_factory=dict)
+    # The line of the table that it was made from.
+    cells: list[Any] | None = None
+
+
+def start(batch: Batch, rows: Iterable[Row]) -> Batch:
+    """Write these rows down as `batch`, which is not stored yet, reserve their worst case, and let them be sent.
+
+    Either all of it happens or nothing. Raises `BadRowError`, `EmptyBatchError`, `UnknownModelError`,
+    `NotAllowedError`, `OverBudgetError`, and whatever reading the rows raises.
+    """
+    batch.lease_until = timezone.now() + LEASE
+    batch.save(force_insert=True)
+    try:
+        count = _write(batch, rows)
+        with transaction.atomic():
+            reserve_batch(batch)
+            if not batch.mark_started(count):
+                raise OvertakenError
+            transaction.on_commit(nudge)
+    except BaseException:
+        forget(batch)
+        raise
+    return batch
+
+
+def forget(batch: Batch) -> None:
+    """Remove a batch that was never started, and its rows: none of them was sent, none has a reservation."""
+    rows = BatchRow.objects.filter(batch=batch, batch__started_at=None)
+    while chunk := list(rows.values_list("pk", flat=True)[:CHUNK]):
+        with transaction.atomic():
+            # Nothing else refers to them, so the database need not be asked about each kind of reference.
+            BatchRow.objects.filter(pk__in=chunk)._raw_delete("default")
+            Call.objects.filter(pk__in=chunk)._raw_delete("default")
+    Batch.objects.filter(pk=batch.pk, started_at=None).delete()
+
+
+def forget_abandoned() -> int:
+    """Remove what was being written down by a process that is gone."""
+    gone = Batch.objects.filter(status=Batch.Status.PREPARING, lease_until__lt=timezone.now())
+    count = 0
+    for batch in gone:
+        # Whoever comes back too late must not start what is being removed.
+        if batch.mark_failed("Whoever wrote it down stopped before it was whole."):
+            forget(batch)
+            count += 1
+    return count
+
+
+def _write(batch: Batch, rows: Iterable[Row]) -> int:
+    writing = _Writing(batch)
+    remaining = iter(rows)
+    while chunk := list(islice(remaining, CHUNK)):
+        writing.add(chunk)
+    if not writing.count:
+        raise EmptyBatchError
+    writing.close()
+    return writing.count
+
+
+class _Writing:
+    """A batch that is being written down, chunk by chunk."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.count = 0
+        self._batch = batch
+        self._seen: set[str] = set()
+        self._prices = remembered_prices()
+        self._models = models_for(batch.key, batch.prompt)
+        self._part: BatchPart | None = None
+        self._filling = Filling()
+
+    def add(self, chunk: list[Row]) -> None:
+        made = list(self._made(chunk))
+        with transaction.atomic():
+            if not self._batch.renew(LEASE):
+                raise OvertakenError
+            Call.objects.bulk_create([call for call, _ in made])
+            BatchRow.objects.bulk_create([row for _, row in made])
+
+    def close(self) -> None:
+        """Say where the last part ends."""
+        if self._part is not None:
+            BatchPart.objects.filter(pk=self._part.pk).update(beyond=self.count)
+
+    def _made(self, chunk: list[Row]) -> Iterator[tuple[Call, BatchRow]]:
+        for row in chunk:
+            self._check_name(row.custom_id)
+            body = self._encoded(row)
+            self._place(len(body.encode()))
+            yield self._call_and_row(row, body)
+            self.count += 1
+
+    def _check_name(self, custom_id: str) -> None:
+        if not CUSTOM_ID.fullmatch(custom_id):
+            where = f"requests.{self.count}.custom_id"
+            raise BadRowError(self.count, f"{where}: String should match pattern '^{CUSTOM_ID.pattern}$'")
+        if custom_id in self._seen:
+            raise BadRowError(self.count, f"requests: `custom_id` must be unique: '{custom_id}' is used more than once")
+        self._seen.add(custom_id)
+
+    def _encoded(self, row: Row) -> str:
+        body = encoded(row.request)
+        try:
+            size = len(body.encode())
+        except UnicodeEncodeError:
+            raise BadRowError(self.count, f"requests.{self.count}.params: holds half a character") from None
+        if size > MOST_ROW_BYTES:
+            raise BadRowError(self.count, f"requests.{self.count}.params: exceeds the maximum size", too_large=True)
+        return body
+
+    def _place(self, size: int) -> None:
+        """Let the row belong to the present part, or begin the next one."""
+        if self._part is None or not self._filling.fits(size):
+            self.close()
+            number = self._part.number + 1 if self._part else 1
+            self._part = BatchPart.objects.create(batch=self._batch, number=number, first=self.count, beyond=self.count)
+            self._filling = Filling()
+        self._filling.add(size)
+
+    def _call_and_row(self, row: Row, body: str) -> tuple[Call, BatchRow]:
+        batch, worst = self._batch, self._worst(row)
+        kept = kept_form(row.request)
+        call = Call(
+            user_id=batch.user_id,
+            key_id=batch.key_id,
+            prompt_id=batch.prompt_id,
+            version_id=batch.version_id,
+            door=batch.door,
+            lane=Call.Lane.BATCH,
+            inputs=row.inputs,
+            request=kept,
+            demo=batch.demo,
+        )
+        whole = "" if kept == row.request else body
+        return call, BatchRow(
+            call=call,
+            batch=batch,
+            position=self.count,
+            custom_id=row.custom_id,
+            worst=worst,
+            cells=row.cells,
+            body=whole,
+        )
+
+    def _worst(self, row: Row) -> Any:
+        try:
+            models = self._models(str(row.request["model"]))
+            return worst_of(models, row.request, self._prices)
+        except UnreadableRequestError:
+            raise
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            where = f"requests.{self.count}.params"
+            raise BadRowError(self.count, f"{where}: is not in the shape of the Messages API ({error})") from error
+
+
+def models_for(key: Key | None, prompt: Prompt | None) -> Callable[[str], Collection[str]]:
+    """What a row's model can lead to, where this key may use all of that; each name is looked up once."""
+
+    @cache
+    def models_of(asked: str) -> Collection[str]:
+        models = plan(asked).models
+        check_allowed(key, models, prompt)
+        return models
+
+    return models_of
+
+
+__all__ = ["BadRowError", "EmptyBatchError", "OvertakenError", "PricesOf", "Row", "forget", "forget_abandoned", "start"]

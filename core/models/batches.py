@@ -1,0 +1,388 @@
+"""Which calls travel to Claude together, at half price, and how far are they?"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import secrets
+import uuid
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.conf import settings
+from django.db import connection, models
+from django.db.models import Exists, F, OuterRef, Q
+from django.utils import timezone
+
+from core.models.calls import Call
+from core.models.fields import MoneyField
+from core.models.keys import Key
+from core.models.prompts import Prompt, PromptVersion
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
+    from core.models.people import User
+
+_MARK_SENT = """
+    UPDATE core_call SET status = 'running', attempt = 1, started_at = %s, sent_at = %s, model = %s, reason = %s
+    WHERE id = %s AND status = 'queued'"""
+_END = """
+    UPDATE core_call SET status = %s, text = %s, content = %s, envelope = %s, stop_reason = %s, model = %s,
+        request_id = %s, error_type = %s, error_status = %s, error_message = %s, finished_at = %s
+    WHERE id = %s AND status IN ('queued', 'running')"""
+_KEEP = "UPDATE core_batchrow SET result = %s WHERE call_id = %s"
+# Source: the API's page on batches. What has not been worked on by then expires.
+EXPIRES_AFTER = dt.timedelta(hours=24)
+
+
+def new_batch_id() -> str:
+    """An id as the API's own look, so that a program cannot tell the difference."""
+    return f"msgbatch_01{secrets.token_hex(11)}"
+
+
+def new_marker() -> str:
+    return secrets.token_hex(8)
+
+
+class BatchQuerySet(models.QuerySet["Batch"]):
+    def visible_to(self, user: User | AnonymousUser) -> BatchQuerySet:
+        """The batches whose rows `user` may read: their own, or all with the permission for it."""
+        if not user.is_authenticated:
+            return self.none()
+        return self if user.has_perm("core.view_all_calls") else self.filter(user=user)
+
+    def of_key(self, key: Key) -> BatchQuerySet:
+        """What a program sees of its own: neither what it deleted nor what was refused while it was being written."""
+        return self.filter(key=key, deleted_at=None, started_at__isnull=False)
+
+    def open(self) -> BatchQuerySet:
+        return self.exclude(status__in=Batch.OVER)
+
+
+class Batch(models.Model):
+    """Many calls that were started together. Its rows are the calls; its parts are what Claude knows as batches."""
+
+    class Status(models.TextChoices):
+        PREPARING = "preparing", "Being written down"
+        SUBMITTING = "submitting", "On its way to Claude"
+        IN_PROGRESS = "in_progress", "At work"
+        CANCELING = "canceling", "Being canceled"
+        ENDED = "ended", "Done"
+        FAILED = "failed", "Could not be started"
+
+    OVER: ClassVar = [Status.ENDED, Status.FAILED]
+
+    public_id = models.CharField("id", max_length=64, unique=True, default=new_batch_id, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="batches",
+        verbose_name="person",
+    )  # fmt: skip
+    key = models.ForeignKey(Key, on_delete=models.PROTECT, null=True, blank=True, related_name="batches")
+    door = models.CharField("came by", max_length=20, choices=Call.Door.choices, default=Call.Door.GATEWAY)
+    prompt = models.ForeignKey(Prompt, on_delete=models.PROTECT, null=True, blank=True, related_name="batches")
+    version = models.ForeignKey(PromptVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    # What it was made from: the name of the file and its columns, as they stood there.
+    title = models.CharField(max_length=200, blank=True)
+    columns = models.JSONField(null=True, blank=True)
+    # What the program sent and goes on to Claude with the requests: beta features.
+    headers = models.JSONField(default=dict, blank=True, editable=False)
+    status = models.CharField(max_length=20, choices=Status.choices, default=Status.PREPARING)
+    problem = models.CharField("what went wrong", max_length=500, blank=True)
+    demo = models.BooleanField("demo data", default=False, editable=False)
+
+    rows = models.PositiveIntegerField(default=0)
+    # Each row that has ended counts in one of these, from the transaction that ended it.
+    succeeded = models.PositiveIntegerField(default=0)
+    errored = models.PositiveIntegerField(default=0)
+    canceled = models.PositiveIntegerField(default=0)
+    expired = models.PositiveIntegerField(default=0)
+
+    created_at = models.DateTimeField("asked", default=timezone.now, editable=False)
+    # From here on everything is written down and reserved.
+    started_at = models.DateTimeField("started", null=True, blank=True, editable=False)
+    cancel_asked_at = models.DateTimeField("told to stop", null=True, blank=True, editable=False)
+    ended_at = models.DateTimeField("ended", null=True, blank=True, editable=False)
+    deleted_at = models.DateTimeField("deleted by its program", null=True, blank=True, editable=False)
+    # While it is being written down: after this, whoever did it is gone.
+    lease_until = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = BatchQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "batches"
+        ordering: ClassVar = ["-created_at", "-id"]
+        indexes: ClassVar = [
+            models.Index(fields=["-created_at", "-id"], name="batch_newest"),
+            models.Index(fields=["key", "-created_at", "-id"], name="batch_newest_of_key"),
+            models.Index(fields=["user", "-created_at", "-id"], name="batch_newest_of_user"),
+            models.Index(
+                fields=["status"], name="batch_open", condition=~Q(status__in=["ended", "failed"])
+            ),
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        return self.title or self.public_id
+
+    @property
+    def done(self) -> int:
+        """How many rows have ended, however."""
+        return self.succeeded + self.errored + self.canceled + self.expired
+
+    @property
+    def over(self) -> bool:
+        return self.status in self.OVER
+
+    @property
+    def expires_at(self) -> dt.datetime:
+        return self.created_at + EXPIRES_AFTER
+
+    # Each state change is one conditional UPDATE; False says that somebody else was first.
+
+    def _change(self, allowed: Q, **values: Any) -> bool:
+        changed = Batch.objects.filter(allowed, pk=self.pk).update(**values)
+        if changed:
+            for name, value in values.items():
+                setattr(self, name, value)
+        return bool(changed)
+
+    def renew(self, lease: dt.timedelta) -> bool:
+        """Say that it is still being written down."""
+        return self._change(Q(status=self.Status.PREPARING), lease_until=timezone.now() + lease)
+
+    def mark_started(self, rows: int) -> bool:
+        """Everything is written down and reserved: from here on it may be sent."""
+        return self._change(
+            Q(status=self.Status.PREPARING),
+            status=self.Status.SUBMITTING,
+            rows=rows,
+            started_at=timezone.now(),
+            lease_until=None,
+        )
+
+    def mark_failed(self, problem: str) -> bool:
+        """Nothing was reserved and nothing sent."""
+        return self._change(
+            Q(status=self.Status.PREPARING), status=self.Status.FAILED, problem=problem[:500], ended_at=timezone.now()
+        )
+
+    def mark_in_progress(self) -> bool:
+        unsent = BatchPart.objects.filter(batch=OuterRef("pk"), state__in=BatchPart.UNSENT)
+        return self._change(
+            Q(status=self.Status.SUBMITTING) & Q(~Exists(unsent)), status=self.Status.IN_PROGRESS
+        )  # fmt: skip
+
+    def mark_canceling(self) -> bool:
+        return self._change(
+            Q(status__in=[self.Status.SUBMITTING, self.Status.IN_PROGRESS]),
+            status=self.Status.CANCELING,
+            cancel_asked_at=timezone.now(),
+        )
+
+    def mark_ended(self) -> bool:
+        """Done where all of its parts are; the caller holds its row, so that of two last parts one sees the other."""
+        working = BatchPart.objects.filter(batch=OuterRef("pk")).exclude(state__in=BatchPart.OVER)
+        started = Q(status__in=[self.Status.SUBMITTING, self.Status.IN_PROGRESS, self.Status.CANCELING])
+        # Rows may have been canceled one by one, before they were sent.
+        canceled = F("rows") - F("succeeded") - F("errored") - F("expired")
+        ended = {"status": self.Status.ENDED, "ended_at": timezone.now()}
+        return bool(Batch.objects.filter(started & Q(~Exists(working)), pk=self.pk).update(canceled=canceled, **ended))
+
+    def mark_deleted(self) -> bool:
+        """Its program sees it no more; its calls and costs stay."""
+        return self._change(Q(status=self.Status.ENDED, deleted_at=None), deleted_at=timezone.now())
+
+    def count(self, **ended: int) -> None:
+        """Add what a transaction has just ended: `count(succeeded=3, expired=1)`."""
+        Batch.objects.filter(pk=self.pk).update(**{name: F(name) + number for name, number in ended.items()})
+
+
+class BatchPartQuerySet(models.QuerySet["BatchPart"]):
+    def due(self, now: dt.datetime) -> BatchPartQuerySet:
+        """Parts that somebody has to do something about now, and that nobody has in hand."""
+        free = Q(lease_until=None) | Q(lease_until__lt=now)
+        ready = self.filter(free, next_at__lte=now, batch__started_at__isnull=False)
+        return ready.exclude(state__in=[*BatchPart.OVER, BatchPart.State.ASKS])
+
+    def claim(self, part_id: int, lease: dt.timedelta) -> BatchPart | None:
+        """Take a due part for this process, or None where somebody else has it."""
+        now = timezone.now()
+        token = secrets.token_hex(8)
+        taken = self.due(now).filter(pk=part_id).update(lease_token=token, lease_until=now + lease)
+        return self.select_related("batch").get(pk=part_id) if taken == 1 else None
+
+
+class BatchPart(models.Model):
+    """What goes to Claude as one batch, within the API's limits on one.
+
+    Its requests are named there by `marker` and position, so that its results say whose they are.
+    """
+
+    class State(models.TextChoices):
+        UNSENT = "unsent", "Not sent"
+        SENDING = "sending", "Being sent"
+        UNSURE = "unsure", "Sent, perhaps"
+        ASKS = "asks", "Waits for a person's decision"
+        SENT = "sent", "With Claude"
+        READY = "ready", "Results are there"
+        DONE = "done", "Done"
+
+    UNSENT: ClassVar = [State.UNSENT, State.SENDING, State.UNSURE, State.ASKS]
+    OVER: ClassVar = [State.DONE]
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="parts")
+    number = models.PositiveIntegerField()
+    marker = models.CharField(max_length=16, unique=True, default=new_marker, editable=False)
+    # Positions from `first` on, before `beyond`.
+    first = models.PositiveIntegerField()
+    beyond = models.PositiveIntegerField()
+    state = models.CharField(max_length=10, choices=State.choices, default=State.UNSENT)
+    provider_id = models.CharField("Claude's batch id", max_length=120, null=True, unique=True)  # noqa: DJ001 - many have none
+    # How many requests were sent: rows canceled before are left out.
+    sent = models.PositiveIntegerField("requests sent", default=0)
+    sending_at = models.DateTimeField("began to be sent", null=True, blank=True)
+    cancel_sent_at = models.DateTimeField("told Claude to stop", null=True, blank=True)
+    tries = models.PositiveIntegerField(default=0)
+    next_at = models.DateTimeField("next look", default=timezone.now)
+    problem = models.CharField("what went wrong", max_length=500, blank=True)
+    lease_token = models.CharField(max_length=16, blank=True, editable=False)
+    lease_until = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = BatchPartQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["batch", "number"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["batch", "number"], name="one_number_per_batch_part"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["next_at"], name="batch_part_due", condition=~Q(state="done")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.batch} · part {self.number}"
+
+    def custom_id(self, position: int) -> str:
+        """The name of a row at Claude: unique for ever, so that a result can belong to one row only."""
+        return f"{self.marker}-{position}"
+
+    def position_of(self, custom_id: str) -> int | None:
+        """The row that a result is of, or None where it is not one of this part's."""
+        marker, _, position = custom_id.partition("-")
+        if marker != self.marker or not position.isdecimal():
+            return None
+        return int(position) if self.first <= int(position) < self.beyond else None
+
+    def change(self, **values: Any) -> bool:
+        """Write these where this process still has the part in hand; False where it has lost it."""
+        held = BatchPart.objects.filter(pk=self.pk, lease_token=self.lease_token, lease_until__isnull=False)
+        changed = held.update(**values)
+        if changed:
+            for name, value in values.items():
+                setattr(self, name, value)
+        return bool(changed)
+
+    def renew(self, lease: dt.timedelta) -> bool:
+        return self.change(lease_until=timezone.now() + lease)
+
+    def let_go(self, after: dt.timedelta = dt.timedelta()) -> bool:
+        """Somebody may look at it again after so long."""
+        return self.change(lease_until=None, lease_token="", next_at=timezone.now() + after)
+
+    def mark_sending(self, requests: int, lease: dt.timedelta) -> bool:
+        """Note, before anything is sent, that it may have been; False where it was told to stop meanwhile."""
+        working = Batch.objects.filter(status__in=[Batch.Status.SUBMITTING, Batch.Status.IN_PROGRESS])
+        held = BatchPart.objects.filter(pk=self.pk, lease_token=self.lease_token, batch__in=working)
+        now = timezone.now()
+        values: dict[str, Any] = {"sending_at": now, "lease_until": now + lease, "tries": self.tries + 1}
+        if not held.update(state=self.State.SENDING, sent=requests, **values):
+            return False
+        self.refresh_from_db(fields=["state", "sent", *values])
+        return True
+
+    def mark_sent(self, provider_id: str, look_after: dt.timedelta) -> bool:
+        """Claude has it under this id. Whoever learns it says so, also a sender that was taken to be lost."""
+        perhaps = BatchPart.objects.filter(pk=self.pk, provider_id=None, state__in=self.UNSENT)
+        marked = perhaps.update(
+            state=self.State.SENT,
+            provider_id=provider_id,
+            problem="",
+            tries=0,
+            lease_until=None,
+            lease_token="",
+            next_at=timezone.now() + look_after,
+        )
+        if marked:
+            self.refresh_from_db(fields=["state", "provider_id", "problem", "tries", "next_at"])
+        return bool(marked)
+
+
+class BatchRowQuerySet(models.QuerySet["BatchRow"]):
+    """The state changes of thousands of calls, each a conditional UPDATE; building them from querysets takes longer."""
+
+    def mark_sent(self, calls: Sequence[Call]) -> None:
+        """Note, before anything is sent, that each of these may be billed from here on."""
+        now = connection.ops.adapt_datetimefield_value(timezone.now())
+        _run_many(_MARK_SENT, [[now, now, call.model, call.reason, _uuid(call.pk)] for call in calls])
+
+    def end(self, calls: Sequence[Call]) -> None:
+        """Write how these ended; the caller has locked them and knows that none of them had."""
+        now = connection.ops.adapt_datetimefield_value(timezone.now())
+        _run_many(
+            _END,
+            [
+                [
+                    call.status, call.text, json.dumps(call.content), _json(call.envelope), call.stop_reason,
+                    call.model, call.request_id, call.error_type, call.error_status, call.error_message, now,
+                    _uuid(call.pk),
+                ]
+                for call in calls
+            ],
+        )  # fmt: skip
+
+    def keep_results(self, results: Sequence[tuple[uuid.UUID, Any]]) -> None:
+        """Keep the API's own words of rows that brought no message."""
+        _run_many(_KEEP, [[_json(result), _uuid(call_id)] for call_id, result in results])
+
+
+def _run_many(statement: str, values: list[list[Any]]) -> None:
+    if values:
+        with connection.cursor() as cursor:
+            cursor.executemany(statement, values)
+
+
+def _uuid(pk: uuid.UUID) -> Any:
+    return pk if connection.features.has_native_uuid_field else pk.hex
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else json.dumps(value)
+
+
+class BatchRow(models.Model):
+    """That a call is row `position` of a batch, and what its program or table calls it."""
+
+    call = models.OneToOneField(Call, on_delete=models.CASCADE, primary_key=True, related_name="batch_row")
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="batch_rows", db_index=False)
+    position = models.PositiveIntegerField()
+    custom_id = models.CharField(max_length=64)
+    # The most that it can cost at batch price; None where the price book does not say.
+    worst = MoneyField(null=True)
+    # The line of the table that it was made from, as it stood there.
+    cells = models.JSONField(null=True, blank=True)
+    # The request's JSON as it is to be sent, where the call keeps less of it: see `intake.requests.kept_form`.
+    body = models.TextField(blank=True, editable=False)
+    # How it ended, in the API's own words, where it brought no message.
+    result = models.JSONField(null=True, blank=True)
+
+    objects = BatchRowQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["batch", "position"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["batch", "position"], name="one_row_per_position"),
+            models.UniqueConstraint(fields=["batch", "custom_id"], name="one_row_per_custom_id"),
+        ]
+
+    def __str__(self) -> str:
+        return f"row {self.position} of {self.batch_id}"
