@@ -132,6 +132,9 @@ def open_rows(part: BatchPart) -> Iterator[list[tuple[uuid.UUID, str]]]:
 
 def close(part: BatchPart, problem: str = "") -> None:
     """Every row of this part has ended; with the last part the batch has."""
+    rows = BatchRow.objects.filter(batch_id=part.batch_id, position__gte=part.first, position__lt=part.beyond)
+    # What was kept to be sent again has served.
+    rows.exclude(body="").update(body="")
     with transaction.atomic():
         # Of two last parts, one waits here for the other.
         batch = Batch.objects.select_for_update().get(pk=part.batch_id)

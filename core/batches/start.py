@@ -19,11 +19,10 @@ from django.utils import timezone
 
 from core.batches.bodies import MOST_ROW_BYTES, Filling, encoded
 from core.costs.bulk import remembered_prices, reserve_batch, worst_of
-from core.costs.estimate import PricesOf
 from core.intake.requests import UnreadableRequestError, check_allowed, kept_form
 from core.jobs.batches import nudge
 from core.models import Batch, BatchPart, BatchRow, Call, Key, Prompt
-from core.routing.choose import plan
+from core.routing.choose import UnknownModelError, plan
 
 # Rows written in one transaction: short enough that nobody waits for it.
 CHUNK = 500
@@ -216,11 +215,11 @@ def models_for(key: Key | None, prompt: Prompt | None) -> Callable[[str], Collec
 
     @cache
     def models_of(asked: str) -> Collection[str]:
+        if "\x00" in asked:
+            # No name has one, and PostgreSQL cannot be asked for it.
+            raise UnknownModelError(asked)
         models = plan(asked).models
         check_allowed(key, models, prompt)
         return models
 
     return models_of
-
-
-__all__ = ["BadRowError", "EmptyBatchError", "OvertakenError", "PricesOf", "Row", "forget", "forget_abandoned", "start"]

@@ -82,4 +82,4 @@ def assert_books_are_the_bill(simulator: Simulator) -> None:
     assert len(booked) == CostRecord.objects.count()
     assert booked == billed
     for window in BudgetWindow.objects.all():
-        assert (window.spent, window.reserved) == (sum(billed.values(), Decimal(0)), 0)
+        assert (window.spent, window.reserved) == (sum(billed.values(), Decimal(0)), Decimal(0))
