@@ -21,7 +21,8 @@ from core.batches.ending import end_unsent, refuse
 from core.batches.leases import FIRST_WAIT, LEASE, wait_after
 from core.claude import batches as claude
 from core.claude.errors import ClaudeError
-from core.models import Batch, BatchPart, BatchRow, Call
+from core.costs.ledger import Exchange, book
+from core.models import Batch, BatchPart, BatchRow, Call, CostRecord
 from core.routing.choose import Choice, choose
 
 log = logging.getLogger(__name__)
@@ -94,8 +95,11 @@ def _not_created(part: BatchPart, error: ClaudeError) -> None:
 
 def mark_rows_sent(part: BatchPart) -> None:
     """Choose each row's model and mark it as at work, chunk by chunk; one canceled by itself stays so."""
-    while rows := _waiting(part):
-        chosen = [(row, choose(row.call, row.call.request)) for row in rows]
+    while rows := _unchosen(part):
+        part.renew(LEASE)
+        asking = [row.call for row in rows if (row.call.routing or {}).get("classifiers")]
+        BatchRow.objects.mark_working(asking)
+        chosen = [(row, _choice(part, row.call)) for row in rows]
         with transaction.atomic():
             part.renew(LEASE)
             for row, choice in chosen:
@@ -103,16 +107,30 @@ def mark_rows_sent(part: BatchPart) -> None:
             BatchRow.objects.mark_sent([row.call for row, _ in chosen])
 
 
-def _waiting(part: BatchPart) -> list[BatchRow]:
+def _unchosen(part: BatchPart) -> list[BatchRow]:
     rows = BatchRow.objects.filter(batch_id=part.batch_id, position__gte=part.first, position__lt=part.beyond)
-    waiting = rows.filter(call__status=Call.Status.QUEUED).order_by("position")
-    return list(waiting.select_related("call")[:CHUNK])
+    working = rows.filter(call__status__in=[Call.Status.QUEUED, Call.Status.RUNNING], call__model="")
+    return list(working.order_by("position").select_related("call")[:CHUNK])
+
+
+def _choice(part: BatchPart, call: Call) -> Choice:
+    """The model of a row; where a classifier has to be asked, that may take a second."""
+    if not (call.routing or {}).get("classifiers"):
+        return choose(call, call.request)
+    part.renew(LEASE)
+    if call.classifying:
+        # A process died while it asked, and what that cost nobody knows.
+        with transaction.atomic():
+            book(call, Exchange(model=call.classifying, purpose=CostRecord.Purpose.CLASSIFICATION))
+            call.mark_classifying("")
+    return choose(call, call.request)
 
 
 def _apply(row: BatchRow, choice: Choice) -> None:
     """Let the row's call say what is sent."""
     call = row.call
     call.model, call.reason = choice.model, choice.reason
+    call.routing = call.routing if choice.routing is None else choice.routing
     request = choice.apply(call.request)
     if request != call.request:
         Call.objects.filter(pk=call.pk).update(request=request)

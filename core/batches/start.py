@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -22,7 +23,8 @@ from core.costs.bulk import remembered_prices, reserve_batch, worst_of
 from core.intake.requests import UnreadableRequestError, check_allowed, kept_form
 from core.jobs.batches import nudge
 from core.models import Batch, BatchPart, BatchRow, Call, Key, Prompt
-from core.routing.choose import UnknownModelError, plan
+from core.routing.choose import Plan, UnknownModelError, plan
+from core.routing.names import for_key
 
 # Rows written in one transaction: short enough that nobody waits for it.
 CHUNK = 500
@@ -122,7 +124,7 @@ class _Writing:
         self._batch = batch
         self._seen: set[str] = set()
         self._prices = remembered_prices()
-        self._models = models_for(batch.key, batch.prompt)
+        self._plan_of = plans_for(batch.key, batch.prompt)
         self._part: BatchPart | None = None
         self._filling = Filling()
 
@@ -175,7 +177,7 @@ class _Writing:
         self._filling.add(size)
 
     def _call_and_row(self, row: Row, body: str) -> tuple[Call, BatchRow]:
-        batch, worst = self._batch, self._worst(row)
+        batch, (planned, worst) = self._batch, self._planned(row)
         kept = kept_form(row.request)
         call = Call(
             user_id=batch.user_id,
@@ -186,9 +188,9 @@ class _Writing:
             lane=Call.Lane.BATCH,
             inputs=row.inputs,
             request=kept,
+            routing=planned.as_json(),
             demo=batch.demo,
         )
-        whole = "" if kept == row.request else body
         return call, BatchRow(
             call=call,
             batch=batch,
@@ -196,30 +198,32 @@ class _Writing:
             custom_id=row.custom_id,
             worst=worst,
             cells=row.cells,
-            body=whole,
+            body="" if kept == row.request else body,
         )
 
-    def _worst(self, row: Row) -> Any:
+    def _planned(self, row: Row) -> tuple[Plan, Decimal | None]:
+        """What may come to answer the row, and what that can cost at most."""
         try:
-            models = self._models(str(row.request["model"]))
-            return worst_of(models, row.request, self._prices)
-        except UnreadableRequestError:
-            raise
+            planned = self._plan_of(str(row.request["model"]))
+            besides = planned.besides(row.request) if planned.classifiers else []
+            return planned, worst_of(planned.models, row.request, self._prices, besides)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
+            if isinstance(error, UnreadableRequestError):
+                raise
             where = f"requests.{self.count}.params"
             raise BadRowError(self.count, f"{where}: is not in the shape of the Messages API ({error})") from error
 
 
-def models_for(key: Key | None, prompt: Prompt | None) -> Callable[[str], Collection[str]]:
+def plans_for(key: Key | None, prompt: Prompt | None) -> Callable[[str], Plan]:
     """What a row's model can lead to, where this key may use all of that; each name is looked up once."""
 
     @cache
-    def models_of(asked: str) -> Collection[str]:
+    def plan_of(asked: str) -> Plan:
         if "\x00" in asked:
             # No name has one, and PostgreSQL cannot be asked for it.
             raise UnknownModelError(asked)
-        models = plan(asked).models
-        check_allowed(key, models, prompt)
-        return models
+        planned = plan(for_key(key, asked))
+        check_allowed(key, planned.models, prompt)
+        return planned
 
-    return models_of
+    return plan_of

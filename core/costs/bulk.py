@@ -50,12 +50,21 @@ def remembered_prices() -> PricesOf:
     return lru_cache(maxsize=None)(statements.prices)
 
 
-def worst_of(models: Collection[str], request: Mapping[str, Any], prices: PricesOf) -> Decimal | None:
-    """The most that a row can cost at batch price with any of these models; None where that of one is unknown."""
+def worst_of(
+    models: Collection[str], request: Mapping[str, Any], prices: PricesOf, besides: Collection[Mapping[str, Any]] = ()
+) -> Decimal | None:
+    """The most that a row can cost at batch price with any of these models; None where that of one is unknown.
+
+    `besides` are requests that may be sent before, at their usual price, to a classifier: each counts on top.
+    """
     today = timezone.now().date()
     amounts = [worst_case(model, request, today, batch=True, prices=prices) for model in models]
+    others = [worst_case(str(other["model"]), other, today, prices=prices) for other in besides]
     known = [amount for amount in amounts if amount is not None]
-    return max(known) if len(known) == len(amounts) else None
+    known_others = [amount for amount in others if amount is not None]
+    if len(known) < len(amounts) or len(known_others) < len(others):
+        return None
+    return max(known) + sum(known_others, NOTHING)
 
 
 def reserve_batch(batch: Batch) -> None:

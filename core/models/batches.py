@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 
     from core.models.people import User
 
+_MARK_WORKING = """
+    UPDATE core_call SET status = 'running', attempt = 1, started_at = %s WHERE id = %s AND status = 'queued'"""
 _MARK_SENT = """
-    UPDATE core_call SET status = 'running', attempt = 1, started_at = %s, sent_at = %s, model = %s, reason = %s
-    WHERE id = %s AND status = 'queued'"""
+    UPDATE core_call SET status = 'running', attempt = 1, started_at = %s, sent_at = %s, model = %s, reason = %s,
+        routing = %s
+    WHERE id = %s AND status IN ('queued', 'running')"""
 _END = """
     UPDATE core_call SET status = %s, text = %s, content = %s, envelope = %s, stop_reason = %s, model = %s,
         request_id = %s, error_type = %s, error_status = %s, error_message = %s, finished_at = %s
@@ -320,10 +323,23 @@ class BatchPart(models.Model):
 class BatchRowQuerySet(models.QuerySet["BatchRow"]):
     """The state changes of thousands of calls, each a conditional UPDATE; building them from querysets takes longer."""
 
+    def mark_working(self, calls: Sequence[Call]) -> None:
+        """Take these in hand: nobody else may cancel them while their models are chosen."""
+        now = connection.ops.adapt_datetimefield_value(timezone.now())
+        _run_many(_MARK_WORKING, [[now, _uuid(call.pk)] for call in calls])
+        for call in calls:
+            call.status, call.attempt = Call.Status.RUNNING, 1
+
     def mark_sent(self, calls: Sequence[Call]) -> None:
         """Note, before anything is sent, that each of these may be billed from here on."""
         now = connection.ops.adapt_datetimefield_value(timezone.now())
-        _run_many(_MARK_SENT, [[now, now, call.model, call.reason, _uuid(call.pk)] for call in calls])
+        _run_many(
+            _MARK_SENT,
+            [
+                [now, now, call.model, call.reason[:500], _json(call.routing), _uuid(call.pk)]
+                for call in calls
+            ],
+        )  # fmt: skip
 
     def end(self, calls: Sequence[Call]) -> None:
         """Write how these ended; the caller has locked them and knows that none of them had."""
