@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('core', '0070_routing_as_data'),
+        ('core', '0065_list_a_keys_calls'),
     ]
 
     operations = [
