@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('core', '0065_list_a_keys_calls'),
+        ('core', '0090_park_calls_and_limit_attempts'),
     ]
 
     operations = [
