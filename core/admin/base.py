@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django import forms
+from django.contrib import admin
 from django.contrib.admin.options import BaseModelAdmin
 from django.core.exceptions import PermissionDenied
 from django.db.models import PROTECT, ForeignObjectRel, Model
@@ -14,6 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 
+from core.admin.paging import KeysFirstPaginator
 from core.models import User
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ else:
 
 
 __all__ = [
+    "Endless",
     "ModelAdmin",
     "ModelForm",
     "ReadOnly",
@@ -80,6 +83,20 @@ class ReadOnly(_Rights):
 
     def has_delete_permission(self, *args: Any, **kwargs: Any) -> bool:  # noqa: ARG002 - with and without an object
         return False
+
+
+class Endless(_Rights):
+    """A list of millions of rows: nothing in it is counted, sorted at will or ticked all at once.
+
+    Counting them takes longer than a page may, and a sort needs an index of its own.
+    """
+
+    paginator: Any = KeysFirstPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    list_disable_select_all = True
+    list_per_page = 50
+    sortable_by = ()
 
 
 def signed_in(request: HttpRequest) -> User:

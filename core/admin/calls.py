@@ -11,9 +11,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 
 from core.admin import call_actions, demo
-from core.admin.base import ModelAdmin, ReadOnly, action, address, display
+from core.admin.base import Endless, ModelAdmin, ReadOnly, action, address, display
 from core.admin.filters import ModelFilter, StatusFilter
-from core.admin.paging import KeysFirstPaginator
 from core.models import Call, CostRecord
 from core.templatetags.admin_words import TONES, cost_of, moment, seconds, trouble
 
@@ -22,7 +21,7 @@ _HEAVY = ("text", "content", "request", "inputs", "error_message")
 
 
 @admin.register(Call)
-class CallAdmin(ReadOnly, ModelAdmin[Call]):
+class CallAdmin(Endless, ReadOnly, ModelAdmin[Call]):
     """All calls, or a person's own ones. Nothing here is written by hand."""
 
     list_display = ("asked", "state", "user", "prompt", "model", "tokens", "took", "cost")
@@ -41,14 +40,7 @@ class CallAdmin(ReadOnly, ModelAdmin[Call]):
     search_help_text = "Call id, request id or user name"
     list_before_template = "admin/core/call/intro.html"
     change_form_template = "admin/core/call/detail.html"
-    # The number of rows is never asked for: counting millions of them takes longer than a page may.
-    paginator = KeysFirstPaginator
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-    list_disable_select_all = True
-    list_per_page = 50
     ordering = ("-created_at", "-id")
-    sortable_by = ()
     actions = ["run_again", "cancel", "release"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Call]:

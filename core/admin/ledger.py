@@ -13,9 +13,8 @@ from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 
 from core.admin import corrections
-from core.admin.base import ModelAdmin, ReadOnly, display, link
+from core.admin.base import Endless, ModelAdmin, ReadOnly, display, link
 from core.admin.filters import KnownFilter, ModelFilter
-from core.admin.paging import KeysFirstPaginator
 from core.costs.corrections import standing
 from core.models import Call, CostRecord
 from core.templatetags.admin_words import exact_usd, moment, signed_usd, usd
@@ -24,7 +23,7 @@ _RATES = {"web_search": "web searches, per thousand"}
 
 
 @admin.register(CostRecord)
-class CostRecordAdmin(ReadOnly, ModelAdmin[CostRecord]):
+class CostRecordAdmin(Endless, ReadOnly, ModelAdmin[CostRecord]):
     """The ledger: read, and added to by corrections; nothing in it is ever changed."""
 
     list_display = ("when", "amount_shown", "model", "tokens", "user", "prompt", "source", "call_link")
@@ -34,13 +33,7 @@ class CostRecordAdmin(ReadOnly, ModelAdmin[CostRecord]):
     search_help_text = "Request id or call id"
     list_before_template = "admin/core/costrecord/intro.html"
     change_form_outer_before_template = "admin/core/costrecord/stand.html"
-    paginator = KeysFirstPaginator
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-    list_disable_select_all = True
-    list_per_page = 50
     ordering = ("-at", "-id")
-    sortable_by = ()
     actions = None
     fieldsets = (
         (
