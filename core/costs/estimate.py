@@ -21,6 +21,9 @@ from core.costs.statements import PriceRow
 from core.models import ClaudeModel, CostRecord, Price, Prompt
 from core.models.catalogue import band_for, bands_on
 
+ONE_DAY = dt.timedelta(days=1)
+# A call may wait for so long; the prices that the book has for these days count for its worst case.
+AHEAD = dt.timedelta(days=31)
 # Claude's tokens are between three and four characters of English text; a little low is a little dear.
 CHARACTERS_PER_TOKEN = 3.5
 # What a request weighs beside its text.
@@ -131,7 +134,8 @@ def worst_case(
 ) -> Decimal | None:
     """What this Messages request can cost at most in USD when `model_id` answers it, or None where that is unknown.
 
-    `day` is the day in UTC on which it is sent. It may be answered after midnight, so the next day counts too.
+    `day` is the day in UTC on which it is accepted. It may wait and be answered later, so every price counts that the
+    book knows for the next days; see `AHEAD`.
     """
     uses = server_tool_uses(request)
     seen, unseen = seen_and_unseen(request)
@@ -143,10 +147,11 @@ def worst_case(
         cached=_mentions(request, "cache_control"),
     )
     in_force = _in_force(model_id, request, prices)
-    days = [_reached(bands_on(in_force, date), counts.input) for date in (day, day + dt.timedelta(days=1))]
-    amounts = [_at_this_price(price, request, counts, batch) for reached in days for price in reached]
+    tomorrow = day + ONE_DAY
+    days = {date: _reached(bands_on(in_force, date), counts.input) for date in _turns(in_force, day)}
+    amounts = [_at_this_price(price, request, counts, batch) for reached in days.values() for price in reached]
     known = [amount for amount in amounts if amount is not None]
-    if not all(days) or len(known) < len(amounts):
+    if not (days[day] and days[tomorrow]) or len(known) < len(amounts):
         return None
     return max(known).quantize(SMALLEST, ROUND_CEILING)
 
@@ -165,6 +170,13 @@ class _Most:
 def _in_force(model_id: str, request: Mapping[str, Any], prices: PricesOf = statements.prices) -> list[PriceRow]:
     speed = Price.Speed.FAST if request.get("speed") == "fast" else Price.Speed.STANDARD
     return prices(model_id, speed)
+
+
+def _turns(in_force: Sequence[PriceRow], day: dt.date) -> set[dt.date]:
+    """The day, the next, and those of the days ahead on which another price begins to count."""
+    begins = {price.valid_from for price in in_force}
+    begins |= {price.valid_until + ONE_DAY for price in in_force if price.valid_until}
+    return {day, day + ONE_DAY} | {date for date in begins if day < date <= day + AHEAD}
 
 
 def _reached(bands: Sequence[PriceRow], input_tokens: int) -> list[PriceRow]:

@@ -153,14 +153,31 @@ def test_a_cheaper_band_does_not_lower_the_worst_case(catalogue: None) -> None:
     assert worst_case(HAIKU, request("a" * (100_001 - FRAME)), TODAY) == D("0.0105001")
 
 
-def test_the_price_of_the_next_day_counts_too(catalogue: None) -> None:
+@pytest.mark.parametrize(
+    ("day", "amount"), [(TODAY, "0.010375"), (dt.date(2026, 10, 22), "0.010375"), (dt.date(2026, 10, 21), "0.01025")]
+)
+def test_the_prices_of_the_days_that_a_call_may_wait_count_too(catalogue: None, day: dt.date, amount: str) -> None:
     Price.objects.create(
         model_id=SONNET, valid_from=dt.date(2026, 11, 22), input=D(3), output=D(10), approved_at=timezone.now()
     )
 
-    # (125 × 3 + 1,000 × 10)/M
-    assert worst_case(SONNET, request(), TODAY) == D("0.010375")
-    assert worst_case(SONNET, request(), dt.date(2026, 11, 20)) == D("0.01025")
+    # (125 × 3 + 1,000 × 10)/M, from the thirty-second day before on; (125 × 2 + 1,000 × 10)/M earlier
+    assert worst_case(SONNET, request(), day) == D(amount)
+
+
+def test_the_list_price_after_a_contract_counts_for_a_call_that_may_wait_until_then(catalogue: None) -> None:
+    days = {"valid_from": TODAY - dt.timedelta(days=9), "valid_until": TODAY + dt.timedelta(days=9)}
+    rates = {"input": D(1), "output": D(1)}
+    Price.objects.create(model_id=SONNET, contract=True, approved_at=timezone.now(), **days, **rates)
+
+    # (125 × 2 + 1,000 × 10)/M
+    assert worst_case(SONNET, request(), TODAY) == D("0.01025")
+
+
+def test_a_price_that_ends_later_without_another_does_not_stop_work_today(catalogue: None) -> None:
+    rewrite_prices(Price.objects.filter(model_id=SONNET), valid_until=TODAY + dt.timedelta(days=9))
+
+    assert worst_case(SONNET, request(), TODAY) == D("0.01025")
 
 
 def test_what_has_no_price_has_no_worst_case(catalogue: None) -> None:
