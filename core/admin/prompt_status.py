@@ -17,7 +17,7 @@ from core.reports.edits import EditEffect, edit_effect
 
 @dataclass(frozen=True)
 class Status:
-    """What the top of the editor says; the last three are what its buttons offer."""
+    """What the top of the editor says; those that begin with `may` are what its buttons offer."""
 
     published: PromptVersion | None
     changed: bool
@@ -25,6 +25,8 @@ class Status:
     warnings: list[str]
     estimate: Estimate | None
     edit: EditEffect | None
+    # Whoever may not see what was spent is told the change alone.
+    sees_spend: bool
     may_try: bool
     may_publish: bool
     may_withdraw: bool
@@ -40,6 +42,7 @@ def status_of(prompt: Prompt, user: User | AnonymousUser) -> Status:
         warnings=warnings(content, prompt.model),
         estimate=usual_estimate(prompt),
         edit=edit_effect(prompt),
+        sees_spend=user.has_perm("core.view_spend"),
         may_try=user.has_perm("core.try_prompt"),
         may_publish=publisher,
         may_withdraw=publisher and prompt.published is not None,

@@ -89,5 +89,6 @@ def _confirmation(
         warnings=warnings(content, version.model if version else prompt.model),
         estimate=usual_estimate(prompt, content),
         edit=None if version else edit_effect(prompt),
+        sees_spend=request.user.has_perm("core.view_spend"),
         digest=digest_of(content),
     )

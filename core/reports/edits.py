@@ -34,6 +34,11 @@ class EditEffect:
     exchanges: int
 
     @property
+    def difference(self) -> Decimal:
+        """By how much dearer or cheaper it would be; what it cost in all is not for everybody."""
+        return abs(self.would_cost - self.cost)
+
+    @property
     def dearer(self) -> bool:
         return self.would_cost > self.cost
 

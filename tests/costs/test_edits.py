@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal as D
 
 import pytest
@@ -93,8 +92,19 @@ def test_its_cost_does_not_grow_with_the_traffic(
         edit_effect(Prompt.objects.select_related("published").get())
 
 
-def test_the_editor_and_the_page_before_publishing_say_so(
-    client: Client, publisher: User, traffic: Prompt, person: Callable[..., User]
+def test_the_editor_and_the_page_before_publishing_say_so(client: Client, administrator: User, traffic: Prompt) -> None:
+    traffic.template += "a" * 3500
+    traffic.save()
+    client.force_login(administrator)
+
+    for name in ("change", "publish"):
+        text = client.get(reverse(f"admin:core_prompt_{name}", args=[traffic.pk])).content.decode()
+        assert "This edit × the traffic of the last 30 days = <strong>$" in text
+        assert "than now" not in text
+
+
+def test_who_may_not_see_what_was_spent_is_told_the_difference_alone(
+    client: Client, publisher: User, traffic: Prompt
 ) -> None:
     traffic.template += "a" * 3500
     traffic.save()
@@ -102,4 +112,6 @@ def test_the_editor_and_the_page_before_publishing_say_so(
 
     for name in ("change", "publish"):
         text = client.get(reverse(f"admin:core_prompt_{name}", args=[traffic.pk])).content.decode()
-        assert "This edit × the traffic of the last 30 days = <strong>$" in text
+        said = text.partition("This edit × the traffic of the last 30 days = ")[2].partition("</p>")[0]
+        assert "more than now" in said
+        assert said.count("$") == 1
