@@ -60,6 +60,9 @@ def approval(request: HttpRequest, pk: int, model_admin: PriceAdmin) -> HttpResp
     if draft.approved_at:
         messages.info(request, f"«{draft}» is approved already.")
         return _page_of(draft)
+    if draft.declined_at:
+        messages.info(request, f"«{draft}» was declined.")
+        return _page_of(draft)
     drafts = list(entry_of(draft).select_related("model", "created_by"))
     shown = _digest(drafts)
     if request.method == "POST":

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
@@ -14,26 +14,29 @@ from core.admin import price_approval
 from core.admin.base import ModelAdmin, display, signed_in, without_links
 from core.admin.deletion import Explained
 from core.admin.price_form import PriceForm
+from core.costs.prices import decline
 from core.models import Price
 
-_STATES = {"Draft": "warning", "Approved": "success", "Replaced": "default"}
+_STATES = {"Draft": "warning", "Approved": "success", "Replaced": "default", "Declined": "default"}
 
 
 class PriceStateFilter(admin.SimpleListFilter):
-    """What was replaced is only there for those who look for it."""
+    """What was replaced or declined is only there for those who look for it."""
 
     title = "state"
     parameter_name = "state"
 
     def lookups(self, *_args: Any) -> list[tuple[str, str]]:
-        return [("draft", "Draft"), ("approved", "Approved"), ("replaced", "Replaced")]
+        return [("draft", "Draft"), ("approved", "Approved"), ("replaced", "Replaced"), ("declined", "Declined")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Price]) -> QuerySet[Price]:  # noqa: ARG002 - Django's
-        if self.value() == "draft":
-            return queryset.filter(approved_at=None)
-        if self.value() == "approved":
-            return queryset.filter(approved_at__isnull=False, replaced_by=None)
-        return queryset.exclude(replaced_by=None) if self.value() == "replaced" else queryset.filter(replaced_by=None)
+        wanted = {
+            "draft": Q(approved_at=None, declined_at=None),
+            "approved": Q(approved_at__isnull=False, replaced_by=None),
+            "replaced": Q(replaced_by__isnull=False),
+            "declined": Q(declined_at__isnull=False),
+        }
+        return queryset.filter(wanted.get(self.value() or "", Q(replaced_by=None, declined_at=None)))
 
 
 @admin.register(Price)
@@ -77,7 +80,7 @@ class PriceAdmin(Explained, ModelAdmin[Price]):
     @display(description="State", label=_STATES)
     def state(self, price: Price) -> str:
         if price.approved_at is None:
-            return "Draft"
+            return "Declined" if price.declined_at else "Draft"
         return "Replaced" if price.replaced_by_id else "Approved"
 
     @display(description="Kind")
@@ -106,10 +109,10 @@ class PriceAdmin(Explained, ModelAdmin[Price]):
     # --- Drafts are written, what is approved is only replaced ---
 
     def has_change_permission(self, request: HttpRequest, obj: Price | None = None) -> bool:
-        return super().has_change_permission(request, obj) and (obj is None or obj.approved_at is None)
+        return super().has_change_permission(request, obj) and (obj is None or _is_draft(obj))
 
     def has_delete_permission(self, request: HttpRequest, obj: Price | None = None) -> bool:
-        return super().has_delete_permission(request, obj) and (obj is None or obj.approved_at is None)
+        return super().has_delete_permission(request, obj) and (obj is None or _is_draft(obj))
 
     def _kept(self, row: Model) -> Iterable[str]:
         if isinstance(row, Price) and row.approved_at:
@@ -130,6 +133,13 @@ class PriceAdmin(Explained, ModelAdmin[Price]):
         # Whoever wrote the figures last must not be the second person who approves them.
         obj.created_by = signed_in(request)
         super().save_model(request, obj, form, change)
+
+    def delete_model(self, request: HttpRequest, obj: Price) -> None:  # noqa: ARG002 - Django's
+        decline(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Price]) -> None:  # noqa: ARG002 - Django's
+        for draft in queryset:
+            decline(draft)
 
     def response_add(self, request: HttpRequest, obj: Price, post_url_continue: str | None = None) -> HttpResponse:
         return self._to_approval(request, obj) or super().response_add(request, obj, post_url_continue)
@@ -156,6 +166,10 @@ class PriceAdmin(Explained, ModelAdmin[Price]):
             for name, view in pages.items()
         ]
         return [*own, *super().get_urls()]
+
+
+def _is_draft(price: Price) -> bool:
+    return price.approved_at is None and price.declined_at is None
 
 
 def _rate(rate: Any) -> str:

@@ -78,7 +78,7 @@ def _not_reconciled(user: User) -> list[Attention]:
 def _draft_prices(user: User) -> list[Attention]:
     if not user.has_perms(["core.view_price", "core.approve_price"]):
         return []
-    number = _up_to_enough(Price.objects.filter(approved_at=None), "price", "prices")
+    number = _up_to_enough(Price.objects.drafts(), "price", "prices")
     page = f"{address('admin:core_price_changelist')}?state=draft"
     sentence = f"Waiting for approval, and not counting yet: {number.lower()}."
     return [Attention(sentence, page, "Look at them")] if number else []

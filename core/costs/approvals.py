@@ -65,18 +65,13 @@ def problems_of(price: Price, beside: Sequence[Price] = ()) -> list[Problem]:
 
 def drafts_beside(price: Price) -> list[Price]:
     """The other drafts of the same model: on save they count as if they were in force."""
-    return list(Price.objects.filter(model_id=price.model_id, approved_at=None).exclude(pk=price.pk))
+    return list(Price.objects.drafts().filter(model_id=price.model_id).exclude(pk=price.pk))
 
 
 def entry_of(draft: Price) -> QuerySet[Price]:
     """This draft and the drafts of the bands that belong to it: they are approved together."""
-    return Price.objects.filter(
-        model_id=draft.model_id,
-        contract=draft.contract,
-        speed=draft.speed,
-        valid_from=draft.valid_from,
-        approved_at=None,
-    ).order_by("above_input_tokens", "pk")
+    same = {name: getattr(draft, name) for name in ("model_id", "contract", "speed", "valid_from")}
+    return Price.objects.drafts().filter(**same).order_by("above_input_tokens", "pk")
 
 
 def may_approve(user: User, drafts: Sequence[Price]) -> bool:
@@ -94,7 +89,7 @@ def approve(drafts: Sequence[Price], by: User, *, meant: bool = False) -> None:
     """
     # The model's row serialises two people who put prices of it in force.
     ClaudeModel.objects.select_for_update().get(pk=drafts[0].model_id)
-    locked = list(Price.objects.select_for_update().filter(pk__in=[draft.pk for draft in drafts], approved_at=None))
+    locked = list(Price.objects.drafts().select_for_update().filter(pk__in=[draft.pk for draft in drafts]))
     if len(locked) != len(drafts) or not may_approve(by, locked):
         raise RefusedPriceError([Problem("", "Somebody approved or removed one of these in the meantime.")])
     against = [problem for problem in problems_of_all(locked) if not (meant and problem.may_be_meant)]

@@ -80,13 +80,22 @@ def load(changes: Sequence[Change], by: User | None = None, note: str = "load_pr
 
 @transaction.atomic
 def propose(changes: Sequence[Change], note: str = "daily load") -> int:
-    """Write these changes as drafts for somebody to approve; answers how many are new."""
-    drafts = {_place(p): rates_of(p) for p in _drafts_of_the_source()}
-    new = [c for c in changes if drafts.get((c.entry.model_id, *c.entry.place)) != c.entry.rates]
+    """Write these changes as drafts for somebody to approve; answers how many are new. What was declined is not."""
+    known = {(_place(p), rates_of(p)) for p in (*_drafts_of_the_source(), *_declined())}
+    new = [c for c in changes if ((c.entry.model_id, *c.entry.place), c.entry.rates) not in known]
     _forget_drafts(new)
     for change in new:
         _drafted(change, note, None)
     return len(new)
+
+
+def decline(draft: Price) -> None:
+    """Somebody deletes a draft; of the source's proposals it is remembered that nobody wanted them."""
+    if draft.source == SOURCE and not draft.contract and draft.created_by_id is None:
+        draft.declined_at = timezone.now()
+        draft.save(update_fields=["declined_at"])
+    else:
+        draft.delete()
 
 
 def put_in_force(price: Price, by: User | None) -> None:
@@ -128,7 +137,11 @@ def _drafted(change: Change, note: str, by: User | None) -> Price:
 
 
 def _drafts_of_the_source() -> list[Price]:
-    return list(Price.objects.filter(source=SOURCE, contract=False, approved_at=None))
+    return list(Price.objects.drafts().filter(source=SOURCE, contract=False))
+
+
+def _declined() -> list[Price]:
+    return list(Price.objects.filter(source=SOURCE, contract=False, approved_at=None, declined_at__isnull=False))
 
 
 def _forget_drafts(changes: Sequence[Change]) -> None:

@@ -99,6 +99,7 @@ class BudgetWindow(models.Model):
     reserved = KnownMoneyField(default=0)
 
     class Meta:
+        verbose_name = "budget period"
         ordering: ClassVar = ["budget", "-first_day"]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["budget", "first_day"], name="one_window_per_budget_and_period"),

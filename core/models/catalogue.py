@@ -77,6 +77,10 @@ class PriceQuerySet(models.QuerySet["Price"]):
         """Approved and not replaced by a corrected entry: what may be charged by."""
         return self.filter(approved_at__isnull=False, replaced_by=None)
 
+    def drafts(self) -> PriceQuerySet:
+        """What waits for an approval."""
+        return self.filter(approved_at=None, declined_at=None)
+
     def in_force_of(self, model_id: str, speed: str = "standard") -> PriceQuerySet:
         return self.in_force().filter(model_id=model_id, speed=speed)
 
@@ -194,6 +198,8 @@ class Price(models.Model):
     approved_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, editable=False, related_name="+"
     )
+    # A proposal of the source that somebody deleted is kept, so that it is not proposed again the next day.
+    declined_at = models.DateTimeField("declined", null=True, blank=True, editable=False)
     replaced_by = models.ForeignKey(
         "self", on_delete=models.PROTECT, null=True, blank=True, editable=False, related_name="replaces"
     )

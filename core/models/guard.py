@@ -16,14 +16,10 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 LEDGER, PRICES = "core_costrecord", "core_price"
-# Of an approved price only `replaced_by_id` may still be written.
-PRICE_COLUMNS = (
-    "id", "model_id", "contract", "speed", "valid_from", "valid_until", "above_input_tokens", "input", "output",
-    "cache_write_5m", "cache_write_1h", "cache_read", "web_search", "batch_factor", "us_factor", "priority_factor",
-    "source", "note", "created_at", "created_by_id", "approved_at", "approved_by_id",
-)  # fmt: skip
 _OF_THE_LEDGER = "cost records are never changed or deleted"
 _OF_A_PRICE = "an approved price is never changed or deleted"
+# Stands for a comparison of all columns that the table has by then, but `replaced_by_id`.
+_DIFFERS = "(every other column)"
 _SQLITE = {
     LEDGER: {
         "costrecord_never_changed": f"""
@@ -42,8 +38,7 @@ _SQLITE = {
     PRICES: {
         "price_never_changed": f"""
             CREATE TRIGGER price_never_changed BEFORE UPDATE ON core_price WHEN OLD.approved_at IS NOT NULL
-                AND (OLD.replaced_by_id IS NOT NULL
-                OR {" OR ".join(f"NEW.{column} IS NOT OLD.{column}" for column in PRICE_COLUMNS)})
+                AND (OLD.replaced_by_id IS NOT NULL OR {_DIFFERS})
             BEGIN SELECT RAISE(ABORT, '{_OF_A_PRICE}'); END""",
         "price_never_deleted": f"""
             CREATE TRIGGER price_never_deleted BEFORE DELETE ON core_price WHEN OLD.approved_at IS NOT NULL
@@ -89,17 +84,18 @@ _POSTGRESQL = {
 }
 # SQLite's own table of tables, and PostgreSQL's of triggers, without those that keep foreign keys.
 _FIND = {
-    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
+    "sqlite": "SELECT sql FROM sqlite_master WHERE type = 'trigger'",
     "postgresql": "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'",
 }
 
 
 def missing(connection: BaseDatabaseWrapper) -> set[str]:
-    """The names of the triggers that this database should have and has not, or has switched off."""
+    """The names of the triggers that this database should have and has not, or not for all columns, or switched off."""
     with connection.cursor() as cursor:
         cursor.execute(_FIND[connection.vendor])
-        found = {name for (name,) in cursor.fetchall()}
-    return {name for triggers in _triggers(connection).values() for name in triggers} - found
+        found = {text for (text,) in cursor.fetchall()}
+    wanted = {name: text for triggers in _triggers(connection).values() for name, text in triggers.items()}
+    return {name for name, text in wanted.items() if (text if connection.vendor == "sqlite" else name) not in found}
 
 
 def removal(connection: BaseDatabaseWrapper, *tables: str) -> list[str]:
@@ -134,7 +130,16 @@ def remove(apps: Any, schema_editor: Any) -> None:  # noqa: ARG001 - as migratio
 
 
 def _triggers(connection: BaseDatabaseWrapper) -> dict[str, dict[str, str]]:
-    return {"sqlite": _SQLITE, "postgresql": _POSTGRESQL}[connection.vendor]
+    """What makes each trigger; PostgreSQL's compare whole rows, SQLite's have to name each column."""
+    if connection.vendor == "postgresql":
+        return _POSTGRESQL
+    with connection.cursor() as cursor:
+        columns = [column.name for column in connection.introspection.get_table_description(cursor, PRICES)]
+    differs = " OR ".join(f"NEW.{name} IS NOT OLD.{name}" for name in columns if name != "replaced_by_id")
+    return {
+        table: {name: text.strip().replace(_DIFFERS, differs) for name, text in triggers.items()}
+        for table, triggers in _SQLITE.items()
+    }
 
 
 def _execute(connection: BaseDatabaseWrapper, statements: list[str]) -> None:

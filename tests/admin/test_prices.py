@@ -258,3 +258,26 @@ def test_the_start_page_names_prices_that_wait(as_: SignIn, finance: User, edito
     listed = as_(finance).get(reverse("admin:core_price_changelist"), {"state": "draft"})
     assert listed.status_code == 200
     assert list(listed.context["cl"].queryset) == list(Price.objects.filter(approved_at=None))
+
+
+@pytest.mark.parametrize("way", ["its page", "the list"])
+def test_deleting_a_proposal_of_the_source_declines_it(as_: SignIn, finance: User, catalogue: None, way: str) -> None:
+    proposed = draft(None, source="genai-prices")
+    own = draft(None, valid_from=dt.date(2031, 1, 1))
+    client = as_(finance)
+    if way == "its page":
+        for price in (proposed, own):
+            client.post(reverse("admin:core_price_delete", args=[price.pk]), {"post": "yes"})
+    else:
+        chosen = {"action": "delete_selected", "_selected_action": [proposed.pk, own.pk], "post": "yes"}
+        client.post(reverse("admin:core_price_changelist"), chosen)
+
+    assert not Price.objects.filter(pk=own.pk).exists()
+    assert not Price.objects.drafts().exists()
+    page = client.get(reverse("admin:core_price_change", args=[proposed.pk])).content.decode()
+    assert "It is not proposed again" in page
+    listed = client.get(reverse("admin:core_price_changelist"))
+    assert proposed not in listed.context["cl"].queryset
+    declined = client.get(reverse("admin:core_price_changelist"), {"state": "declined"})
+    assert list(declined.context["cl"].queryset) == [proposed]
+    assert "was declined" in client.get(page_of(proposed), follow=True).content.decode()

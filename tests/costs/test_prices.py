@@ -187,6 +187,30 @@ def test_the_daily_job_prices_a_new_model_and_only_proposes_what_changes_a_price
     assert (draft.input, draft.note) == (D(2), "daily load")
 
 
+def test_a_proposal_that_somebody_declined_does_not_come_back_the_next_day(catalogue: None) -> None:
+    rewrite_prices(Price.objects.filter(model_id=SONNET), input=D(3))
+    sync_catalogue()
+    proposed = Price.objects.drafts().get()
+
+    prices.decline(proposed)
+
+    assert sync_catalogue().endswith("0 changes await approval")
+    assert not Price.objects.drafts().exists()
+    proposed.refresh_from_db()
+    assert proposed.declined_at
+    assert input_rate(TODAY) == D(3)
+
+
+def test_other_figures_than_the_declined_ones_are_proposed(catalogue: None) -> None:
+    rewrite_prices(Price.objects.filter(model_id=SONNET), input=D(3))
+    sync_catalogue()
+    prices.decline(Price.objects.drafts().get())
+    rewrite_prices(Price.objects.filter(model_id=SONNET, approved_at=None), input=D("1.9"))
+
+    assert sync_catalogue().endswith("1 changes await approval")
+    assert Price.objects.drafts().get().input == D(2)
+
+
 def model_of(prices: Any, *variants: PriceVariant) -> ModelInfo:
     """A model as the source has them, with other prices."""
     known = next(p for p in data_snapshot.get_snapshot().providers if p.id == "anthropic").find_model(SONNET)
