@@ -6,7 +6,7 @@ from core.models import guard
 
 
 class Migration(migrations.Migration):
-    dependencies = [("core", "0070_routing_as_data")]
+    dependencies = [("core", "0065_list_a_keys_calls")]
 
     operations = [
         migrations.AlterModelOptions(
