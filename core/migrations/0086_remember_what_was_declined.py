@@ -6,7 +6,7 @@ from core.models import guard
 
 
 class Migration(migrations.Migration):
-    dependencies = [("core", "0090_park_calls_and_limit_attempts")]
+    dependencies = [("core", "0080_batches")]
 
     operations = [
         migrations.AlterModelOptions(
