@@ -13,6 +13,7 @@ from django.urls import URLPattern, path
 from core.admin import call_actions, demo
 from core.admin.base import Endless, ModelAdmin, ReadOnly, action, address, display
 from core.admin.filters import ModelFilter, StatusFilter
+from core.admin.key_rights import may_view
 from core.models import Call, CostRecord
 from core.templatetags.admin_words import TONES, cost_of, moment, seconds, trouble
 
@@ -44,7 +45,7 @@ class CallAdmin(Endless, ReadOnly, ModelAdmin[Call]):
     actions = ["run_again", "cancel", "release"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Call]:
-        calls = Call.objects.visible_to(request.user).select_related("user", "prompt", "version", "again_of")
+        calls = Call.objects.visible_to(request.user).select_related("user", "key", "prompt", "version", "again_of")
         match = request.resolver_match
         listed = match is not None and match.url_name == "core_call_changelist"
         return calls.prefetch_related("cost_records").defer(*_HEAVY if listed else ())
@@ -107,9 +108,11 @@ class CallAdmin(Endless, ReadOnly, ModelAdmin[Call]):
             "title": "Call",
             "call": call,
             "records": list(call.cost_records.all()),
+            "failed": list(call.failed_attempts.all()),
             "reruns": list(Call.objects.visible_to(request.user).filter(again_of=call).only("pk", "created_at")[:20]),
             "result_page": address("call", call.pk),
             "may_rerun": self.has_rerun_permission(request) and call.version_id is not None,
+            "may_see_key": call.key is not None and may_view(request, call.key),
             "may_cancel": self.has_cancel_permission(request) and call.cancelable,
             "trouble": trouble(call),
         }

@@ -22,6 +22,8 @@ from core.routing.choose import UnknownModelError, plan
 
 # How many users of a chain are named before the rest is counted.
 NAMED = 20
+# The place of a model that was given none, until all are numbered anew.
+LAST = 10_000
 
 if TYPE_CHECKING:
     _StepForms = BaseInlineFormSet[FallbackStep, FallbackChain, ModelForm[FallbackStep]]
@@ -46,6 +48,17 @@ class StepForm(ModelForm[FallbackStep]):
         model = FallbackStep
         fields = ("model", "position")
         widgets = {"model": UnfoldAdminTextInputWidget(attrs={"list": "known-models", "autocomplete": "off"})}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["position"].required = False
+        if self.instance.pk is None:
+            self.initial["position"] = None
+
+    def clean_position(self) -> int:
+        """Whatever has no place comes last."""
+        position = self.cleaned_data.get("position")
+        return LAST if position is None else int(position)
 
     def clean_model(self) -> str:
         return str(self.cleaned_data["model"]).strip()
@@ -112,6 +125,8 @@ class FallbackChainAdmin(Explained, ModelAdmin[FallbackChain]):
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
+        for position, step in enumerate(form.instance.steps.order_by("position", "pk")):
+            FallbackStep.objects.filter(pk=step.pk).update(position=position)
         for warning in warnings(form.instance):
             messages.warning(request, warning)
 

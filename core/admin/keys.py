@@ -15,8 +15,9 @@ from django.utils.html import format_html
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from core.admin import key_pages
-from core.admin.base import ModelAdmin, display, link, signed_in, without_links
+from core.admin.base import ModelAdmin, display, signed_in, without_links
 from core.admin.key_form import MANAGED, KeyForm, NewKeyForm
+from core.admin.key_rights import may_manage_any, may_see
 from core.intake.keys import issue
 from core.models import FallbackChain, Key, KeySecret, Prompt, User
 from core.reports.periods import Period
@@ -219,16 +220,3 @@ class KeyAdmin(ModelAdmin[Key]):
             return "–"
         unknown = f" and {key.spent.unknown:,} unknown" if key.spent.unknown else ""
         return f"{usd(key.spent.amount)}{unknown}"
-
-    @display(description="Owner")
-    def owner(self, key: Key) -> str:
-        return link(key.user)
-
-
-def may_manage_any(request: HttpRequest) -> bool:
-    return request.user.has_perm("core.manage_any_key")
-
-
-def may_see(request: HttpRequest, key: Key | None) -> bool:
-    """Their own, or anybody's with the permission for it; without a key, whether there may be any."""
-    return key is None or key.user_id == request.user.pk or may_manage_any(request)

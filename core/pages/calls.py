@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST, require_safe
 from core.costs import budgets
 from core.intake import accept
 from core.live.channel import text_so_far
-from core.models import Call, ClaudeModel, CostRecord
+from core.models import Call, ClaudeModel, CostRecord, FailedAttempt
 from core.pages import access, answers, words
 from core.pages.budgets import refused
 from core.pages.errors import helpful_404
@@ -34,6 +34,15 @@ class Bill:
     input_tokens: int | None
     output_tokens: int | None
     unknown_because: list[str]
+
+
+@dataclass(frozen=True)
+class Try:
+    """One request to Claude that brought no whole answer."""
+
+    attempt: FailedAttempt
+    what: str
+    heard: str
 
 
 @helpful_404
@@ -105,8 +114,9 @@ def _context(request: HttpRequest, found: Call) -> dict[str, Any]:
         "data": answers.as_data(text) is not None if found.finished else False,
         "partial": found.finished and found.status != Call.Status.SUCCEEDED and bool(text),
         "fault": words.fault_of(found),
-        "heard": "What happened" if found.error_type in words.OUR_OWN else "Claude said",
+        "heard": words.heard(found.error_type),
         "stop": words.stop_of(found),
+        "tries": [_try(attempt) for attempt in found.failed_attempts.all()],
         "attempts": settings.CALL_ATTEMPTS,
         "bill": _bill(found, records),
         "model_name": _model_name(found),
@@ -117,6 +127,11 @@ def _context(request: HttpRequest, found: Call) -> dict[str, Any]:
         "may_edit": found.door == Call.Door.FORM and access.may_use_prompt(request, found),
         "own": access.is_own(request, found),
     }
+
+
+def _try(attempt: FailedAttempt) -> Try:
+    fault = words.FAULTS.get(attempt.error_type, words.UNKNOWN_FAULT)
+    return Try(attempt, fault.what, words.heard(attempt.error_type))
 
 
 def _bill(found: Call, records: list[CostRecord]) -> Bill:

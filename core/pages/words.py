@@ -83,5 +83,10 @@ def fault_of(call: Call) -> Fault | None:
     return FAULTS.get(call.error_type, UNKNOWN_FAULT)
 
 
+def heard(error_type: str) -> str:
+    """Whose words an error's message is."""
+    return "What happened" if error_type in OUR_OWN else "Claude said"
+
+
 def stop_of(call: Call) -> Fault | None:
     return STOPS.get(call.stop_reason) if call.status == Call.Status.SUCCEEDED else None

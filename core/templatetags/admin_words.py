@@ -9,7 +9,7 @@ from decimal import Decimal
 from django import template
 from django.utils import timezone
 
-from core.models import Call
+from core.models import Call, FailedAttempt
 
 register = template.Library()
 
@@ -80,7 +80,7 @@ def tone(call: Call) -> str:
     return TONES.get(call.status, "default")
 
 
-def trouble(call: Call) -> str:
+def trouble(call: Call | FailedAttempt) -> str:
     """What went wrong, in a sentence; empty for a call without an error."""
     return TROUBLES.get(call.error_type, "Something went wrong.") if call.error_type else ""
 

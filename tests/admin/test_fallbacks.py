@@ -48,6 +48,12 @@ def test_a_chain_keeps_its_order_and_its_written_answer(as_: SignIn, operator: U
     assert f"{other} → {HAIKU}" in page
 
 
+def test_a_model_without_a_place_comes_last(as_: SignIn, operator: User, catalogue: None) -> None:
+    as_(operator).post(reverse(ADD), {**filled("b", "a", "c"), "steps-0-position": "", "steps-1-position": "7"})
+    chain = FallbackChain.objects.get()
+    assert list(chain.steps.values_list("model", "position")) == [("c", 0), ("a", 1), ("b", 2)]
+
+
 def test_one_chain_only_is_the_usual_one(as_: SignIn, operator: User, catalogue: None) -> None:
     FallbackChain.objects.create(name="First", is_default=True)
     page = as_(operator).post(reverse(ADD), filled(HAIKU, is_default="on")).content.decode()
