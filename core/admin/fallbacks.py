@@ -52,7 +52,7 @@ class StepForm(ModelForm[FallbackStep]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["position"].required = False
-        if self.instance.pk is None:
+        if self.instance._state.adding:
             self.initial["position"] = None
 
     def clean_position(self) -> int:
