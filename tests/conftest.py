@@ -9,7 +9,8 @@ import pytest
 import redis
 from django.conf import settings
 from django.contrib.auth.models import Group
-from django.db import connection, transaction
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, connection, transaction
 from pytest_django import DjangoDbBlocker
 
 from core.costs import prices
@@ -70,6 +71,20 @@ def _empty_redis() -> Iterator[None]:
     yield
     redis.Redis.from_url(f"unix://{environment.FOLDER}/redis.sock").flushall()
     breaker.board.forget()
+
+
+@pytest.fixture
+def one_transaction() -> Iterator[None]:
+    """For the application itself, called without Django's client, which knows this by itself.
+
+    Between two requests a server closes the connection, and with it a test's transaction.
+    """
+    signals = (request_started, request_finished)
+    for signal in signals:
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in signals:
+        signal.connect(close_old_connections)
 
 
 @pytest.fixture(scope="session")

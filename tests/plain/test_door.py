@@ -84,7 +84,7 @@ def test_the_description_is_open_to_all_and_names_every_address(db: None) -> Non
     for methods in schema["paths"].values():
         for operation in methods.values():
             assert operation["security"] == [{"BearerKey": []}, {"HeaderKey": []}]
-            assert operation["responses"]["401"]["content"]["application/json"]["schema"]["$ref"].endswith("/Fault")
+            assert operation["responses"]["4XX"]["content"]["application/json"]["schema"]["$ref"].endswith("/Fault")
 
 
 def test_the_page_about_it_runs_nothing_that_our_policy_forbids(db: None) -> None:

@@ -6,22 +6,20 @@ The events are those of AWS's documentation, with a request of ours in them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import LazySettings
-from django.core.signals import request_finished, request_started
-from django.db import close_old_connections
 
 from claudeapp.lambda_handler import handler
 from core.intake.keys import make_key
 from core.models import Call, CostRecord, User
 from core.simulator.server import Simulator
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("one_transaction")]
 
 EVENTS = Path(__file__).parent / "events"
 OVER_HTTP = ["rest_api", "http_api", "function_url", "load_balancer", "load_balancer_multi_value"]
@@ -34,17 +32,6 @@ def _as_in_production(settings: LazySettings) -> None:
     settings.ALLOWED_HOSTS = [".amazonaws.com", ".on.aws"]
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     settings.SECURE_SSL_REDIRECT = True
-
-
-@pytest.fixture(autouse=True)
-def _one_transaction() -> Iterator[None]:
-    """A server closes the connection between two requests, and with it a test's transaction; Django's client knows."""
-    signals = (request_started, request_finished)
-    for signal in signals:
-        signal.disconnect(close_old_connections)
-    yield
-    for signal in signals:
-        signal.connect(close_old_connections)
 
 
 @pytest.fixture

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from ninja import NinjaAPI
-from ninja.openapi.docs import DocsBase
+from django.http import HttpRequest
 from ninja.parser import Parser
 from ninja.security import APIKeyHeader, HttpBearer
 
 from core.gateway import bodies
 from core.gateway.entry import key_of
 from core.gateway.plain import calls, chat, prompts
+from core.gateway.plain.description import DESCRIPTION, DescribedAPI, Docs
 from core.gateway.plain.faults import told_in_our_shape
 from core.models import Key
-
-DESCRIPTION = (
-    "Text in, text out: ask and wait, or put a call into the queue and come back for it. Every call has a key, and is "
-    "paid for, limited and kept as all others are. Errors have the shape and the status of the Claude API. Programs "
-    "that use an official SDK of Claude need none of this: for them there is `/v1/messages`."
-)
 
 
 class BearerKey(HttpBearer):
@@ -50,14 +42,7 @@ class Bodies(Parser):
         return bodies.parsed(request.body)
 
 
-class Docs(DocsBase):
-    """A page of ours around Swagger UI, because the one that ninja has runs scripts that our policy does not."""
-
-    def render_page(self, request: HttpRequest, api: NinjaAPI, **kwargs: Any) -> HttpResponse:
-        return render(request, "gateway/docs.html", {"openapi_url": self.get_openapi_url(api, kwargs)})
-
-
-api = NinjaAPI(
+api = DescribedAPI(
     title="claudeapp, the plain API",
     version="1",
     description=DESCRIPTION,

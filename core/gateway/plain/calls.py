@@ -17,7 +17,7 @@ from core.gateway.plain import answers
 from core.gateway.plain.asking import ask_prompt, ask_text, asked, sender
 from core.gateway.plain.events import event_stream
 from core.gateway.plain.faults import responses
-from core.gateway.plain.shapes import Accepted, CallAnswer, CallList, NewCall
+from core.gateway.plain.shapes import EVENT, Accepted, CallAnswer, CallList, NewCall
 from core.models import Call, Key
 from core.models.calls import CallQuerySet
 
@@ -80,7 +80,7 @@ def cancel(request: HttpRequest, call_id: uuid.UUID) -> dict[str, Any]:
     response=responses(200, str),
     summary="Follow a call",
     url_name="call_events",
-    openapi_extra={"responses": {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}},
+    openapi_extra={"responses": {200: {"content": {"text/event-stream": {"schema": EVENT}}}}},
 )
 def events(request: HttpRequest, call_id: uuid.UUID) -> HttpResponseBase:
     """Server-sent events while the answer is written: `started`, `text`, `status` and at last `ended`, data as JSON.

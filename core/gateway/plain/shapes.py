@@ -6,7 +6,7 @@ import datetime as dt
 import uuid
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from core.prompts.variables import LONGEST_TEXT
 
@@ -14,7 +14,12 @@ from core.prompts.variables import LONGEST_TEXT
 _NO_NUL = r"^[^\x00]*$"
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT, pattern=_NO_NUL)]
 Name = Annotated[str, Field(min_length=1, max_length=120, pattern=_NO_NUL)]
-Tokens = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
+# To JSON, 500.0 is the whole number 500, too; «500» and true are none.
+Tokens = Annotated[
+    int,
+    Field(ge=1, le=1_000_000, strict=True),
+    BeforeValidator(lambda raw: int(raw) if isinstance(raw, float) and raw.is_integer() else raw),
+]
 # What a JSON value may be that takes a variable's place.
 Input = Annotated[str, Field(max_length=LONGEST_TEXT, pattern=_NO_NUL)] | bool | int | float | None
 Status = Literal["queued", "running", "waiting", "succeeded", "failed", "dead", "canceled"]
@@ -36,13 +41,30 @@ class Asked(BaseModel):
 class Options(Asked):
     """How free text is answered."""
 
-    system: Text | None = Field(None, description="What Claude is to be, or to heed, before it reads the text.")
-    model: Name | None = Field(None, description="A model's id or alias, or a route's name. Without it: the usual one.")
-    max_tokens: Tokens | None = Field(None, description="The longest answer, in tokens. Without it: 4,096.")
+    system: Text | None = Field(
+        None, description="What Claude is to be, or to heed, before it reads the text.", examples=["Be brief."]
+    )
+    model: Name | None = Field(
+        None, description="A model's id or alias, or a route's name. Without it: the usual one.", examples=["fast"]
+    )
+    max_tokens: Tokens | None = Field(
+        None, description="The longest answer, in tokens. Without it: 4,096.", examples=[500]
+    )
 
 
 class Chat(Options):
     prompt: Text = Field(..., description="What to ask.", examples=["Name three uses of a brick."])
+
+
+_NONE = {"type": "null"}
+_OF_A_PROMPT = {
+    "required": ["prompt"],
+    "properties": {"prompt": {"type": "string"}, **dict.fromkeys(("text", "system", "model", "max_tokens"), _NONE)},
+}
+_OF_A_TEXT = {
+    "required": ["text"],
+    "properties": {"text": {"type": "string"}, "prompt": _NONE, "inputs": {"maxProperties": 0}},
+}
 
 
 class NewCall(Options):
@@ -50,17 +72,16 @@ class NewCall(Options):
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={
-            "oneOf": [
-                {"required": ["prompt"], "properties": {"prompt": {"type": "string"}, "text": {"type": "null"}}},
-                {"required": ["text"], "properties": {"text": {"type": "string"}, "prompt": {"type": "null"}}},
-            ]
-        },
+        json_schema_extra={"oneOf": [_OF_A_PROMPT, _OF_A_TEXT]},
     )
 
-    prompt: Name | None = Field(None, description="The address of a published prompt: the last part of /p/summarise/.")
+    prompt: Name | None = Field(
+        None, description="The address of a published prompt: the last part of /p/summarise/.", examples=["summarise"]
+    )
     inputs: dict[str, Input] = Field(
-        default_factory=dict, description="A value for each variable of the prompt; others take their default."
+        default_factory=dict,
+        description="A value for each variable of the prompt; others take their default.",
+        examples=[{"document": "A long text."}],
     )
     text: Text | None = Field(None, description="What to ask, instead of a prompt.")
 
@@ -163,3 +184,15 @@ class Fault(BaseModel):
     type: Literal["error"]
     error: Error
     request_id: str
+
+
+# One server-sent event of `GET /api/calls/<id>/events`.
+EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"enum": ["started", "text", "status", "ended"]},
+        "data": {"type": "string", "description": "As JSON: the attempt, a piece of text, or the call's status."},
+        "id": {"type": "string"},
+    },
+    "required": ["event", "data"],
+}
