@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import islice
 
-from django.db.models import F, Sum
+from django.db.models import Count, Q, Sum
 from django.db.models.functions import TruncMonth
 
 from core.models import CostRecord
@@ -94,7 +94,10 @@ def report(period: Period, by: str, today: dt.date, user_id: int | None = None) 
     only = _only(user_id)
     before = compared_with(period, today)
     with one_moment():
+        corrected, put_right = corrections_of_earlier(period, user_id)
         total = reading.total(period, only)
+        # What was unknown before the period and put right in it lowers its count, and must not hide one of its own.
+        total = replace(total, unknown=total.unknown + put_right)
         dearest = {name: _values(period, name, MOST_LINES, user_id) for name in dimensions(user_id)}
         return Report(
             period=period,
@@ -102,7 +105,7 @@ def report(period: Period, by: str, today: dt.date, user_id: int | None = None) 
             before=before,
             before_total=reading.total(before, only),
             forecast=forecast(period, today, total.amount, only),
-            corrections=corrections_of_earlier_months(period, user_id),
+            corrections=corrected,
             chart=_chart(period, by, user_id, dearest[by]),
             tables=[_table(name, found, total) for name, found in dearest.items()],
         )
@@ -169,13 +172,18 @@ def every_step(period: Period, by: str, user_id: int | None = None) -> Iterator[
         yield parts[day], names[value], value, sums
 
 
-def corrections_of_earlier_months(period: Period, user_id: int | None = None) -> Decimal:
-    """How much of the period's sum puts right what was booked in a month before its own."""
+def corrections_of_earlier(period: Period, user_id: int | None = None) -> tuple[Decimal, int]:
+    """How much of the period's sum puts right what was booked in a month before its own; and how many of the
+    period's corrections put right an unknown cost that was booked before the period."""
     found = CostRecord.objects.filter(corrects__isnull=False, booked_on__range=(period.first, period.last))
     if user_id is not None:
         found = found.filter(user_id=user_id)
-    earlier = found.annotate(month=TruncMonth("booked_on")).filter(corrects__booked_on__lt=F("month"))
-    return earlier.order_by().aggregate(spent=Sum("amount"))["spent"] or Decimal(0)
+    of_earlier_months = Q(corrects__booked_on__lt=TruncMonth("booked_on"))
+    of_unknown_before = Q(corrects__amount=None, corrects__booked_on__lt=period.first)
+    sums = found.order_by().aggregate(
+        spent=Sum("amount", filter=of_earlier_months), known=Count("pk", filter=of_unknown_before)
+    )
+    return sums["spent"] or Decimal(0), sums["known"]
 
 
 def _only(user_id: int | None) -> Only:

@@ -25,6 +25,7 @@ from core.intake.accept import accept
 from core.jobs.sweeper import sweep
 from core.models import Budget, BudgetNotice, BudgetWindow, Call, CostRecord, Key, Prompt, Reservation, User
 from core.simulator.server import Simulator
+from tests.books import forget_prices
 
 Ask = Callable[..., Call]
 Make = Callable[..., Budget]
@@ -184,7 +185,7 @@ def test_a_soft_budget_refuses_nothing(ask: Ask, make: Make, worst: Callable[...
 
 
 def test_without_a_price_a_hard_budget_refuses_and_a_soft_one_does_not(ask: Ask, make: Make, prompt: Prompt) -> None:
-    prompt.model.prices.all().delete()
+    forget_prices(prompt.model.prices.all())
     soft = make(hard=False)
     ask()
     Budget.objects.filter(pk=soft.pk).update(hard=True)

@@ -14,6 +14,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 from core.costs.raises import approve
 from core.intake.accept import accept
 from core.models import Budget, BudgetRequest, BudgetWindow, Call, Prompt, User
+from tests.books import forget_prices
 
 URL = "/p/summarise/"
 TYPED = {"document": "Words that took long to type.", "length": "short"}
@@ -46,7 +47,7 @@ def test_a_refusal_says_which_budget_what_is_left_and_keeps_what_was_typed(page:
 
 
 def test_without_a_price_the_reason_is_said_and_more_is_not_offered(page: Client, prompt: Prompt) -> None:
-    prompt.model.prices.all().delete()
+    forget_prices(prompt.model.prices.all())
     html = page.post(URL, TYPED).content.decode()
     assert "its price is not known" in html
     assert "Ask for more" not in html

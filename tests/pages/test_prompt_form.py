@@ -11,6 +11,7 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from core.models import Call, Prompt, User, Variable
+from tests.books import forget_prices
 
 URL = "/p/summarise/"
 ESTIMATE = "/p/summarise/estimate/"
@@ -170,7 +171,7 @@ def test_the_estimate_needs_no_usable_inputs_and_shows_none_of_them(page: Client
 
 
 def test_an_unknown_price_is_said_to_be_unknown(page: Client, prompt: Prompt) -> None:
-    prompt.model.prices.all().delete()
+    forget_prices(prompt.model.prices.all())
     html = page.get(URL).content.decode()
     assert "Price unknown" in html
     assert "$0" not in html

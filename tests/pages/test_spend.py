@@ -415,6 +415,24 @@ def test_it_tells_what_caching_and_batches_saved(
     assert re.search(r"<dt>Saved by batches</dt><dd><a [^>]+>\$0.50</a></dd>", html)
 
 
+def test_an_unknown_cost_of_a_closed_month_put_right_now_does_not_hide_one_of_this_month(
+    client: Client, member: User, finance: User, billed: MakeRecord
+) -> None:
+    march, april = dt.datetime(2026, 3, 20, 12, tzinfo=dt.UTC), dt.datetime(2026, 4, 2, 12, tzinfo=dt.UTC)
+    lost = billed(member, None, march)
+    own = billed(member, None, april)
+    billed(member, "2", april, call=lost.call, corrects=lost, source="repriced")
+    client.force_login(finance)
+    days = {"from": "2026-04-01", "to": "2026-04-30"}
+    for _ in range(2):
+        assert "The cost of 1 exchange is unknown" in client.get(URL, days).content.decode()
+        roll_up_all()
+    assert behind(client, **days, by="unknown") == [own.call]
+    both = {"from": "2026-03-01", "to": "2026-04-30"}
+    assert "The cost of 1 exchange is unknown" in client.get(URL, both).content.decode()
+    assert behind(client, **both, by="unknown") == [own.call]
+
+
 def test_unknown_costs_lead_to_their_records(client: Client, member: User, finance: User, billed: MakeRecord) -> None:
     billed(member, None)
     billed(member, None, timezone.now() - dt.timedelta(days=200))
