@@ -36,7 +36,7 @@ def visible_calls(request: HttpRequest) -> CallQuerySet:
 
 def find_call(request: HttpRequest, call_id: uuid.UUID) -> Call:
     """One visible call with all that its page shows. Raises Http404, for others' calls too."""
-    related = visible_calls(request).select_related("prompt", "version", "user", "again_of")
+    related = visible_calls(request).select_related("prompt", "version", "user", "again_of", "key")
     call = related.prefetch_related("cost_records").filter(pk=call_id).first()
     if call is None:
         raise Http404("no such call, or not yours")

@@ -22,6 +22,7 @@ from core.models import Call, ClaudeModel, CostRecord, FailedAttempt
 from core.pages import access, answers, words
 from core.pages.budgets import refused
 from core.pages.errors import helpful_404
+from core.prompts.conversation import readable, turns_of
 from core.prompts.rendering import specs
 
 
@@ -121,6 +122,9 @@ def _context(request: HttpRequest, found: Call) -> dict[str, Any]:
         "bill": _bill(found, records),
         "model_name": _model_name(found),
         "entered": _entered(found),
+        # What came from a program has no form that it was entered in.
+        "turns": turns_of(found.request) if found.version_id is None else [],
+        "wordless": readable(found.content) if found.finished and found.content and not text else "",
         "state_words": {status: glance for status, (glance, _) in words.STATES.items()},
         "may_cancel": access.may_cancel(request, found),
         "may_run_again": found.finished and access.may_run_again(request, found),
