@@ -274,5 +274,9 @@ if SENTRY_DSN:
     import sentry_sdk
 
     sentry_sdk.init(
-        dsn=environment.web_address("SENTRY_DSN", ""), send_default_pii=False, max_request_body_size="never"
+        dsn=environment.web_address("SENTRY_DSN", ""),
+        send_default_pii=False,
+        max_request_body_size="never",
+        # They hold keys, and what people and programs ask.
+        include_local_variables=False,
     )

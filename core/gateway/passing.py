@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from urllib.parse import quote
 
 from django.http import HttpRequest, HttpResponse
@@ -10,6 +11,7 @@ from core.claude import client
 from core.gateway import bodies
 from core.gateway.entry import opened, take
 from core.gateway.headers import for_claude, for_program
+from core.intake.requests import models_of
 from core.models import Key
 
 # Seconds that a program waits for such an answer.
@@ -18,8 +20,12 @@ TIMEOUT = 60.0
 
 @opened("POST")
 def count_tokens(request: HttpRequest, key: Key) -> HttpResponse:
-    """How many tokens a request has; a route's name counts as the model that it would be sent to at first."""
-    return _passed_on(request, key, "/v1/messages/count_tokens", bodies.arrived(request).raw)
+    """How many tokens a request has; for a route or an alias, with the first of the models that it may lead to."""
+    came = bodies.arrived(request)
+    asked = came.body.get("model")
+    known = models_of(key, asked) if isinstance(asked, str) else ()
+    raw = came.raw if asked in known or not known else json.dumps({**came.body, "model": known[0]}).encode()
+    return _passed_on(request, key, "/v1/messages/count_tokens", raw)
 
 
 @opened("GET")

@@ -55,11 +55,7 @@ def accept_request(body: Mapping[str, Any], asking: Asking, stored: Mapping[str,
     `stored` is the request as it is kept, `kept_form(body)`, where the caller has it already. Raises
     `UnknownModelError`, `NotAllowedError`, `OverBudgetError` and `UnreadableRequestError`.
     """
-    asked = str(body["model"])
-    if "\x00" in asked:
-        # No name has one, and PostgreSQL cannot be asked for it.
-        raise UnknownModelError(asked)
-    planned = plan(for_key(asking.key, asked))
+    planned = _plan(asking.key, str(body["model"]))
     check_allowed(asking.key, planned.models, asking.prompt)
     fields = _fields(asking, kept_form(body) if stored is None else stored)
     kept = asking.keeping.find()
@@ -71,6 +67,20 @@ def accept_request(body: Mapping[str, Any], asking: Asking, stored: Mapping[str,
         if asking.lane == Call.Lane.QUEUE:
             transaction.on_commit(partial(dispatch, call.pk))
     return call
+
+
+def models_of(key: Key, asked: str) -> tuple[str, ...]:
+    """The models that this name may lead to for this key. Raises `UnknownModelError` and `NotAllowedError`."""
+    models = _plan(key, asked).models
+    check_allowed(key, models)
+    return models
+
+
+def _plan(key: Key | None, asked: str) -> Plan:
+    if "\x00" in asked:
+        # No name has one, and PostgreSQL cannot be asked for it.
+        raise UnknownModelError(asked)
+    return plan(for_key(key, asked))
 
 
 def _fields(asking: Asking, stored: Mapping[str, Any]) -> dict[str, Any]:

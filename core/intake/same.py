@@ -15,8 +15,6 @@ from django.utils import timezone
 
 from core.models import Call, IdempotencyToken, Key
 
-# A named request is remembered for so long.
-REMEMBERED = dt.timedelta(hours=24)
 # An SDK tries again within seconds or minutes; later the same body is a new question.
 RETRIED_WITHIN = dt.timedelta(minutes=15)
 # Seconds between two looks at a call that is still at work: at first, and at most.
@@ -39,7 +37,7 @@ def named(key: Key, token: str, digest: str, make: Callable[[], Call]) -> tuple[
     """
     while True:
         row = IdempotencyToken.objects.select_related("call").filter(key=key, token=token).first()
-        if row is not None and row.created_at > timezone.now() - REMEMBERED:
+        if row is not None and row.created_at > timezone.now() - IdempotencyToken.REMEMBERED:
             if row.digest != digest:
                 raise AnotherBodyError
             if not may_be_made_anew(row.call):

@@ -21,12 +21,14 @@ from redis.exceptions import RedisError
 from core.costs import budgets
 from core.execution.recovery import recover
 from core.jobs.dispatch import dispatch_again, in_queue, job_id_of
-from core.models import Call
+from core.models import Call, IdempotencyToken
 
 log = logging.getLogger(__name__)
 
 # A call that was put into the queue this long ago and is neither there nor running was lost on the way.
 GRACE = dt.timedelta(seconds=5)
+# A call that is answered at once is begun in the moment it is stored, or its process was gone before.
+ABANDONED = dt.timedelta(minutes=5)
 MOST_AT_ONCE = 1000
 # Of a call's row; its texts may be long.
 ENOUGH = ("pk", "status", "door", "dispatched_at")
@@ -82,6 +84,11 @@ def dispatch_forgotten() -> int:
 
 
 def release_held() -> None:
+    """Give back what nobody will use: what finished calls hold, and calls whose program's server stopped at once."""
+    for call in Call.objects.abandoned(timezone.now() - ABANDONED).only(*ENOUGH)[:MOST_AT_ONCE]:
+        if budgets.cancel(call):
+            log.warning("call %s was stored and never begun; its process is gone", call.pk)
+    IdempotencyToken.objects.filter(created_at__lt=timezone.now() - IdempotencyToken.REMEMBERED).delete()
     released = budgets.release_finished()
     if released:
         log.warning("gave back what %s finished calls still held of their budgets", released)

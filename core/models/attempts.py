@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import ClassVar
 
 from django.db import models
@@ -39,6 +40,8 @@ class FailedAttempt(models.Model):
 
 class IdempotencyToken(models.Model):
     """That a program named a request, so that the same one again gives the same call. Kept for a day."""
+
+    REMEMBERED: ClassVar = dt.timedelta(hours=24)
 
     key = models.ForeignKey(Key, on_delete=models.CASCADE, related_name="+")
     token = models.CharField(max_length=255)

@@ -39,6 +39,11 @@ class CallQuerySet(models.QuerySet["Call"]):
         """Calls for the queue that were put there more than `grace` ago and have not started."""
         return self.filter(status=Call.Status.QUEUED, lane=Call.Lane.QUEUE, dispatched_at__lt=now - grace)
 
+    def abandoned(self, before: dt.datetime) -> CallQuerySet:
+        """Calls to be answered at once that were stored before then, and that nobody has begun."""
+        at_once = [Call.Lane.SYNC, Call.Lane.STREAM]
+        return self.filter(status=Call.Status.QUEUED, lane__in=at_once, dispatched_at__lt=before)
+
     def parked(self) -> CallQuerySet:
         """Calls that wait for the end of a spend limit."""
         return self.filter(parked=True)

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from django.test import Client
 
-from core.models import Budget, Call, ClaudeModel, CostRecord, Reservation
+from core.models import Budget, Call, ClaudeModel, CostRecord, ModelAlias, Reservation
 from core.simulator.server import Simulator
 from tests.gateway.conftest import MODEL, Program, Server, question, until
 
@@ -319,3 +319,18 @@ def test_nul_and_bulk_do_not_reach_the_database(client: Client, program: Program
     image, text = program.last_call().request["messages"][0]["content"]
     assert image["source"]["data"]["omitted"] == len(picture) * 3 // 4 - 1
     assert text["text"] == "What\ufffdis this?"
+
+
+def test_tokens_are_counted_for_a_name_that_is_no_model(client: Client, program: Program, simulated: Simulator) -> None:
+    def count(model: str) -> tuple[int, Any]:
+        body = {"model": model, "messages": [{"role": "user", "content": "How many tokens?"}]}
+        headers = program.headers()
+        answer = client.post("/v1/messages/count_tokens", body, content_type="application/json", headers=headers)
+        return answer.status_code, answer.json()
+
+    ModelAlias.objects.create(name="small", model=ClaudeModel.objects.get(pk=MODEL))
+
+    assert count("small") == count(MODEL)
+    assert count("small")[0] == 200
+    assert count("nobody-knows")[0] == 404
+    assert not Call.objects.exists()

@@ -13,9 +13,10 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from core.execution.run import run_call
 from core.execution.watching import NobodyWatches
 from core.intake.accept import accept
+from core.intake.keys import make_key
 from core.jobs.dispatch import in_queue, job_id_of, queue
 from core.jobs.sweeper import Swept, sweep
-from core.models import Call, CostRecord, Prompt, User
+from core.models import Budget, Call, CostRecord, IdempotencyToken, Prompt, Reservation, User
 
 Ask = Callable[[], Call]
 
@@ -187,3 +188,32 @@ def test_the_command_says_what_it_did(ask: Ask, capsys: pytest.CaptureFixture[st
     call_command("sweep")
 
     assert capsys.readouterr().out == "1 calls taken from lost workers, 0 queued again.\n"
+
+
+@pytest.mark.parametrize("lane", [Call.Lane.SYNC, Call.Lane.STREAM])
+def test_what_a_stopped_server_never_began_gives_its_reservation_back(prompt: Prompt, member: User, lane: str) -> None:
+    Budget.objects.create(name="All", scope=Budget.Scope.ORGANISATION, amount=100, owner=member)
+    assert prompt.published is not None
+    call = accept(prompt.published, {"document": "A text.", "length": "short"}, user=member, lane=lane)
+    sweep()
+    call.refresh_from_db()
+    assert call.status == Call.Status.QUEUED, "its server may be about to begin it"
+    age(call, seconds=600)
+
+    sweep()
+
+    call.refresh_from_db()
+    assert call.status == Call.Status.CANCELED
+    assert not Reservation.objects.filter(released_at=None).exists()
+
+
+def test_the_names_of_requests_are_forgotten_after_a_day(prompt: Prompt, member: User) -> None:
+    key, _ = make_key("Invoices", member, by=None)
+    call = Call.objects.create(user=member, key=key)
+    for token, hours in (("old", 25), ("new", 23)):
+        made = timezone.now() - dt.timedelta(hours=hours)
+        IdempotencyToken.objects.create(key=key, token=token, digest="", call=call, created_at=made)
+
+    sweep()
+
+    assert [row.token for row in IdempotencyToken.objects.all()] == ["new"]
