@@ -14,7 +14,7 @@ from django.db import close_old_connections, connection, transaction
 from pytest_django import DjangoDbBlocker
 
 from core.costs import prices
-from core.execution import breaker
+from core.execution import breaker, fallbacks
 from core.models import ClaudeModel, Price, Prompt, User, Variable, guard
 from core.routing import book
 from core.routing.catalogue import sync_models
@@ -71,6 +71,7 @@ def _empty_redis() -> Iterator[None]:
     yield
     redis.Redis.from_url(f"unix://{environment.FOLDER}/redis.sock").flushall()
     breaker.board.forget()
+    fallbacks.chains.forget()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -95,7 +95,7 @@ class Answering:
         self._silence = min(silence or seconds, seconds)
         self._deadline = math.inf
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Generator[Event]:
         self._deadline = time.monotonic() + self._seconds
         try:
             with translated(), self._opened() as response:
@@ -120,7 +120,7 @@ class Answering:
         response = post(
             f"/v1/messages?{self._sending.query}" if self._sending.query else "/v1/messages",
             cast_to=httpx2.Response,
-            content=self._sending.encoded(),
+            content=self._sending.encoded,
             options={"headers": dict(self._sending.headers), "timeout": limits},
             stream=True,
         )
@@ -134,10 +134,17 @@ class Answering:
             event = self._parsed(sent.data)
             if event.get("type") == "error":
                 raise from_event(event, self.reply.request_id)
-            yield Event(sent.event or "", sent.data, self.reply.take(event) if event else "")
+            yield Event(sent.event or str(event.get("type") or ""), sent.data, self._taken(event))
             self._keep_time(self.reply.stopped)
         if not self.reply.stopped:
             raise cut_off(self.reply.request_id)
+
+    def _taken(self, event: dict[str, Any]) -> str:
+        try:
+            return self.reply.take(event)
+        except (LookupError, TypeError, ValueError) as error:
+            # No event of the API looks like this one; whatever sent it, the rest cannot be trusted.
+            raise cut_off(self.reply.request_id) from error
 
     def _parsed(self, data: str) -> dict[str, Any]:
         try:

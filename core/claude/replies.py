@@ -81,7 +81,7 @@ class Reply:
     def _stop_block(self, event: dict[str, Any]) -> str:
         parts = self._json_parts.pop(event["index"], "")
         if parts:
-            self.content[event["index"]]["input"] = json.loads(parts)
+            self.content[event["index"]]["input"] = _parsed(parts)
         return ""
 
     def _finish(self, event: dict[str, Any]) -> str:
@@ -97,6 +97,14 @@ class Reply:
     def _stop(self, event: dict[str, Any]) -> str:  # noqa: ARG002 - one signature for all events
         self.stopped = True
         return ""
+
+
+def _parsed(parts: str) -> Any:
+    """A tool's input; where the answer was cut in the middle of it, what had come, as the API's page on it advises."""
+    try:
+        return json.loads(parts)
+    except ValueError:
+        return {"INVALID_JSON": parts}
 
 
 def storable(value: Any) -> Any:

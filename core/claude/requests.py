@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 
@@ -23,6 +24,7 @@ class Sending:
     # What stands behind the question mark of the caller's address, such as `beta=true`.
     query: str = ""
 
+    @cached_property
     def encoded(self) -> bytes:
         """The body's bytes. A half of a surrogate pair, which JSON can name, travels as its escape."""
         body = {**self.body, "stream": True} if self.streamed else self.body

@@ -63,6 +63,12 @@ def seconds_closed_to(model: str) -> float:
     return 0.0
 
 
+def is_open(model: str) -> bool:
+    """Whether this model is left alone now. Who asks only this need not tell how anything went."""
+    standing = board.of(model)
+    return standing.state == OPEN and _left(standing.opened_at) > 0
+
+
 def note_answer(model: str) -> None:
     """A whole answer came."""
     standing = board.of(model)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 from functools import partial
+from typing import Any
 
 from django.db import Error, transaction
 
 from core.costs import budgets
 from core.costs.ledger import Exchange, book
 from core.execution.lease import held_here
-from core.execution.run import lost_error, may_try_again
-from core.models import Call, CostRecord
+from core.execution.patience import may_be_recovered
+from core.models import Call, CostRecord, FailedAttempt
 
 log = logging.getLogger(__name__)
+
+LOST = "worker_lost"
 
 
 def recover(call: Call) -> str:
@@ -24,12 +27,13 @@ def recover(call: Call) -> str:
     """
     sent, asking = call.sent_at is not None, bool(call.classifying)
     with transaction.atomic():
-        again = may_try_again(call, billed=sent) and (not (sent or asking) or budgets.hold_another(call))
+        again = may_be_recovered(call, billed=sent) and (not (sent or asking) or budgets.hold_another(call))
         end = call.give_back if again else partial(call.give_up, lost_error())
         # Booked only if the call really was ours to take: otherwise its process will book what it knows.
         if not end():
             return ""
         if sent:
+            _note(call, "tried again" if again else "given up")
             book(call, Exchange(model=call.model))
         if asking:
             book(call, Exchange(model=call.classifying, purpose=CostRecord.Purpose.CLASSIFICATION))
@@ -54,3 +58,17 @@ def hand_back() -> list[Call]:
     if held:
         log.warning("handed back %s of %s calls", len(queued), len(held))
     return [call for call in queued if call.lane == Call.Lane.QUEUE]
+
+
+def lost_error() -> dict[str, Any]:
+    """What a call says whose process was gone before the answer was saved."""
+    return {
+        "error_type": LOST,
+        "error_status": None,
+        "error_message": "The worker stopped before the answer was saved.",
+    }
+
+
+def _note(call: Call, then: str) -> None:
+    told = {"model": call.model, "at": call.sent_at, "then": then, **lost_error()}
+    FailedAttempt.objects.get_or_create(call=call, number=call.attempt, defaults=told)

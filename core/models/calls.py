@@ -68,23 +68,9 @@ class CallQuerySet(models.QuerySet["Call"]):
 
     def claim(self, call_id: uuid.UUID, lease: dt.timedelta) -> Call | None:
         """Take a runnable call for this process, or answer None where somebody else has it or it is not to run."""
-        now = timezone.now()
-        token = secrets.token_hex(8)
-        taken = (
-            self.runnable(now)
-            .filter(pk=call_id)
-            .update(
-                status=Call.Status.RUNNING,
-                lease_token=token,
-                lease_until=now + lease,
-                attempt=F("attempt") + 1,
-                started_at=now,
-                parked=False,
-                sent_at=None,
-                classifying="",
-                not_before=None,
-            )
-        )
+        values = {**Call.claimed(lease), "attempt": F("attempt") + 1}
+        unsent = {"sent_at": None, "classifying": "", "not_before": None, "parked": False}
+        taken = self.runnable(timezone.now()).filter(pk=call_id).update(**unsent, **values)
         return self.get(pk=call_id) if taken == 1 else None
 
 
@@ -265,10 +251,35 @@ class Call(models.Model):
         """Note, before a classifier is asked, that its exchange may be billed; with "", that it is booked."""
         return self._change(self._holds_lease(), classifying=model)
 
-    def mark_sent(self, model: str, reason: str, routing: dict[str, Any] | None = None) -> bool:
-        """Note, before anything is sent, that it may have been: from here on this attempt may be billed."""
-        how = {} if routing is None else {"routing": routing}
-        return self._change(self._holds_lease(), sent_at=timezone.now(), model=model, reason=reason[:500], **how)
+    @staticmethod
+    def claimed(lease: dt.timedelta) -> dict[str, Any]:
+        """The fields of a call that this process runs itself; one stored with them needs no claim afterwards."""
+        now = timezone.now()
+        return {
+            "status": Call.Status.RUNNING,
+            "lease_token": secrets.token_hex(8),
+            "lease_until": now + lease,
+            "attempt": 1,
+            "started_at": now,
+        }
+
+    def mark_sent(
+        self, model: str, reason: str, routing: dict[str, Any] | None = None, *, attempt: int | None = None
+    ) -> bool:
+        """Note, before anything is sent, that it may have been: from here on this attempt may be billed.
+
+        `attempt` is the number of a further one in the same process.
+        """
+        values = {"sent_at": timezone.now(), "model": model, "reason": reason[:500]}
+        if routing is not None:
+            values["routing"] = routing
+        if attempt is None:
+            return self._change(self._holds_lease(), **values)
+        return self._change(self._holds_lease() & Q(attempt__lt=attempt), attempt=attempt, **values)
+
+    def rest(self) -> bool:
+        """Nothing is under way until the next attempt is marked as sent."""
+        return self._change(self._holds_lease(), sent_at=None)
 
     def succeed(self, answer: dict[str, Any]) -> bool:
         """End with an answer: `text`, `content`, `envelope`, `stop_reason`, `model`, `request_id`."""
@@ -328,6 +339,20 @@ class Call(models.Model):
             lease_until=None,
             lease_token="",
             **self._at_once(),
+        )
+
+    def put_off(self, until: dt.datetime, error: dict[str, Any]) -> bool:
+        """Wait for `until` without having sent anything of this attempt, so that it does not count."""
+        failed = Q(failed_attempts__number=F("attempt"))
+        return self._change(
+            self._holds_lease() & Q(sent_at=None) & ~failed,
+            status=self.Status.WAITING,
+            attempt=max(0, self.attempt - 1),
+            not_before=until,
+            dispatched_at=until,
+            lease_until=None,
+            lease_token="",
+            **error,
         )
 
     def park(self, until: dt.datetime, error: dict[str, Any]) -> bool:

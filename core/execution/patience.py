@@ -1,0 +1,80 @@
+"""How often is a call tried, how long may it take, and how long is it waited for another try?"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from core.claude.errors import ClaudeError
+from core.models import Call
+
+# A lost answer may have been billed; a model is asked for it once more at most, where the prompt allows that at all.
+MOST_ATTEMPTS_WHEN_BILLED = 2
+# Seconds before the second try; doubled for each further one, up to the longest. A program that waits is served sooner.
+FIRST_WAIT = 2.0
+FIRST_WAIT_OF_A_PROGRAM = 0.5
+LONGEST_WAIT = 60.0
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Of one call. `attempts` are for each model; all others are seconds."""
+
+    attempts: int
+    whole_try: float
+    silence: float
+    first_wait: float
+    # In all, within which a further try may begin; None for the queue, where nobody waits for the answer.
+    waiting: float | None = None
+
+    def wait(self, error: ClaudeError, tried: int, elapsed: float) -> float | None:
+        """Seconds until a model that was `tried` so often is asked again, or None where it is not.
+
+        `elapsed` are the seconds since the caller began to wait.
+        """
+        most = MOST_ATTEMPTS_WHEN_BILLED if error.may_be_billed else self.attempts
+        if not error.retryable or tried >= min(self.attempts, most):
+            return None
+        seconds = wait_before_next(tried, error.retry_after, self.first_wait)
+        return seconds if self.has_room(elapsed + seconds) else None
+
+    def has_room(self, seconds: float) -> bool:
+        return self.waiting is None or seconds <= self.waiting
+
+
+def patience_of(call: Call) -> Patience:
+    """The installation's figures, or the key's own where it has them."""
+    if call.lane == Call.Lane.QUEUE:
+        return Patience(settings.CALL_ATTEMPTS, settings.CALL_TIMEOUT, settings.CALL_TIMEOUT, FIRST_WAIT)
+    key = call.key
+    try_seconds = (key and key.try_seconds) or settings.SYNC_TRY_SECONDS
+    waiting = settings.SYNC_PATIENCE if key is None or key.patience_seconds is None else key.patience_seconds
+    return Patience(
+        attempts=(key and key.attempts) or settings.SYNC_ATTEMPTS,
+        # A stream shows that it lives, so only its silences count.
+        whole_try=max(try_seconds, settings.CALL_TIMEOUT) if call.lane == Call.Lane.STREAM else try_seconds,
+        silence=try_seconds,
+        first_wait=FIRST_WAIT_OF_A_PROGRAM,
+        waiting=waiting,
+    )
+
+
+def wait_before_next(tried: int, retry_after: float | None, first_wait: float) -> float:
+    """Seconds until the next try: what the API asks for, or twice as long each time, a little spread."""
+    if retry_after is not None:
+        return retry_after + random.uniform(0, 0.5)
+    return min(LONGEST_WAIT, first_wait * 2.0 ** (tried - 1)) * (1 + random.random() / 2)
+
+
+def pays_again(call: Call) -> bool:
+    """Whether the prompt allows to ask again for an answer that may have been billed."""
+    return call.version is None or call.version.run_again_if_lost
+
+
+def may_be_recovered(call: Call, *, billed: bool) -> bool:
+    """Whether a call whose process is gone runs again: it has an attempt left, and the leave to pay again."""
+    if call.attempt >= settings.CALL_ATTEMPTS or call.lane != Call.Lane.QUEUE:
+        return False
+    return not billed or (pays_again(call) and call.attempt < MOST_ATTEMPTS_WHEN_BILLED)
