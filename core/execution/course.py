@@ -36,6 +36,8 @@ class Course:
         # What did not answer, in the words of the reason; and how often each was tried.
         self._failed: dict[str, str] = {}
         self.tried: Counter[str] = Counter()
+        # What was said of an earlier run's models is said anew.
+        self._why = choice.reason.partition(f" {choice.model} did not answer (")[0]
         self.model = choice.model
         self.body: Mapping[str, Any] = self._asked
         if call.attempt > 1:
@@ -80,11 +82,11 @@ class Course:
     def reason(self, what_it_did: str) -> str:
         """The reason for the model at hand; `what_it_did` is «is asked» or «answered»."""
         if not self._failed:
-            return self._choice.reason
-        return f"{self._choice.reason} {self._silent()} {self.model} {what_it_did} instead."[:LONGEST_REASON]
+            return self._why
+        return f"{self._why} {self._silent()} {self.model} {what_it_did} instead."[:LONGEST_REASON]
 
     def reason_for_the_written_answer(self) -> str:
-        return f"{self._choice.reason} {self._silent()} The written answer was given instead."[:LONGEST_REASON]
+        return f"{self._why} {self._silent()} The written answer was given instead."[:LONGEST_REASON]
 
     def _silent(self) -> str:
         first, *others = [f"{model} did not answer ({words})" for model, words in self._failed.items()]

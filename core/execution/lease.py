@@ -31,11 +31,13 @@ def kept(call: Call) -> Iterator[None]:
     calls of this process.
     """
     renewer = _of_this_process()
-    renewer.add(call)
+    # The call forgets its token when it gives the lease up.
+    token = call.lease_token
+    renewer.add(call.pk, token)
     try:
         yield
     finally:
-        renewer.remove(call)
+        renewer.remove(call.pk, token)
 
 
 def held_here() -> dict[uuid.UUID, str]:
@@ -43,7 +45,7 @@ def held_here() -> dict[uuid.UUID, str]:
     return _of_this_process().held()
 
 
-class Renewer:
+class _Renewer:
     """Renews the leases of all running calls of a process by one statement, three times in a lease."""
 
     def __init__(self) -> None:
@@ -56,16 +58,16 @@ class Renewer:
         self._beat = 0.0
         threading.Thread(target=self._run, name="leases", daemon=True).start()
 
-    def add(self, call: Call) -> None:
+    def add(self, call_id: uuid.UUID, token: str) -> None:
         with self._changing:
-            self._tokens[call.pk] = call.lease_token
+            self._tokens[call_id] = token
             if self._asleep or _beat() < self._beat:
                 self._wake.set()
 
-    def remove(self, call: Call) -> None:
+    def remove(self, call_id: uuid.UUID, token: str) -> None:
         with self._changing:
-            if self._tokens.get(call.pk) == call.lease_token:
-                del self._tokens[call.pk]
+            if self._tokens.get(call_id) == token:
+                del self._tokens[call_id]
 
     def held(self) -> dict[uuid.UUID, str]:
         with self._changing:
@@ -98,15 +100,15 @@ def _beat() -> float:
     return float(settings.CALL_LEASE) / 3
 
 
-_renewers: dict[int, Renewer] = {}
+_renewers: dict[int, _Renewer] = {}
 _making = threading.Lock()
 
 
-def _of_this_process() -> Renewer:
+def _of_this_process() -> _Renewer:
     """A forked child gets its own: threads do not come along."""
     pid = os.getpid()
     renewer = _renewers.get(pid)
     if renewer is None:
         with _making:
-            renewer = _renewers.setdefault(pid, _renewers.get(pid) or Renewer())
+            renewer = _renewers.setdefault(pid, _renewers.get(pid) or _Renewer())
     return renewer

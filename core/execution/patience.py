@@ -26,13 +26,13 @@ class Patience:
     whole_try: float
     silence: float
     first_wait: float
-    # In all, within which a further try may begin; None for the queue, where nobody waits for the answer.
-    waiting: float | None = None
+    # In all, within which a further try may begin.
+    waiting: float
 
     def wait(self, error: ClaudeError, tried: int, elapsed: float) -> float | None:
         """Seconds until a model that was `tried` so often is asked again, or None where it is not.
 
-        `elapsed` are the seconds since the caller began to wait.
+        `elapsed` are the seconds that the caller has waited.
         """
         most = MOST_ATTEMPTS_WHEN_BILLED if error.may_be_billed else self.attempts
         if not error.retryable or tried >= min(self.attempts, most):
@@ -41,13 +41,16 @@ class Patience:
         return seconds if self.has_room(elapsed + seconds) else None
 
     def has_room(self, seconds: float) -> bool:
-        return self.waiting is None or seconds <= self.waiting
+        return seconds <= self.waiting
 
 
 def patience_of(call: Call) -> Patience:
-    """The installation's figures, or the key's own where it has them."""
+    """The installation's figures, or the key's or prompt's own where it has them."""
     if call.lane == Call.Lane.QUEUE:
-        return Patience(settings.CALL_ATTEMPTS, settings.CALL_TIMEOUT, settings.CALL_TIMEOUT, FIRST_WAIT)
+        minutes = (call.prompt and call.prompt.give_up_after) or settings.CALL_GIVE_UP_AFTER
+        return Patience(
+            attempts_in_the_queue(call), settings.CALL_TIMEOUT, settings.CALL_TIMEOUT, FIRST_WAIT, minutes * 60
+        )
     key = call.key
     try_seconds = (key and key.try_seconds) or settings.SYNC_TRY_SECONDS
     waiting = settings.SYNC_PATIENCE if key is None or key.patience_seconds is None else key.patience_seconds
@@ -59,6 +62,10 @@ def patience_of(call: Call) -> Patience:
         first_wait=FIRST_WAIT_OF_A_PROGRAM,
         waiting=waiting,
     )
+
+
+def attempts_in_the_queue(call: Call) -> int:
+    return (call.prompt and call.prompt.most_attempts) or settings.CALL_ATTEMPTS
 
 
 def wait_before_next(tried: int, retry_after: float | None, first_wait: float) -> float:
@@ -75,6 +82,6 @@ def pays_again(call: Call) -> bool:
 
 def may_be_recovered(call: Call, *, billed: bool) -> bool:
     """Whether a call whose process is gone runs again: it has an attempt left, and the leave to pay again."""
-    if call.attempt >= settings.CALL_ATTEMPTS or call.lane != Call.Lane.QUEUE:
+    if call.attempt >= attempts_in_the_queue(call) or call.lane != Call.Lane.QUEUE:
         return False
     return not billed or (pays_again(call) and call.attempt < MOST_ATTEMPTS_WHEN_BILLED)

@@ -22,7 +22,7 @@ def run_call(call_id: uuid.UUID, watch: Watch | None = None, sending: Sending | 
 
     `sending` is the request as a program sent it; without it the call's own is sent, streamed but on the sync lane.
     """
-    call = Call.objects.select_related("version", "key").claim(call_id, lease_time())
+    call = Call.objects.select_related("version", "key", "prompt").claim(call_id, lease_time())
     return Outcome() if call is None else run_claimed(call, watch, sending)
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from django.utils import timezone
 
@@ -33,6 +34,8 @@ from core.routing.choose import Choice, choose
 BYTES_PER_TOKEN = 4
 # Seconds between two looks whether the program still waits, while nothing is under way.
 LOOK_EVERY = 0.25
+# What follows where a spend limit refuses a call of the queue.
+PARKED = "waits until the spend limit ends"
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class Run:
         self.course = Course(call, choice, sending.body, self.patience.attempts)
         self.queued = call.lane == Call.Lane.QUEUE
         self.began = time.monotonic()
+        # Seconds that the call had waited by then.
+        self.waited = waited_in_the_queue(call) if self.queued else 0.0
         self.sent = 0
         # Why there is no answer yet, as the caller would be told; and the model whose breaker was asked already.
         self.error: ClaudeError | None = None
@@ -88,7 +93,7 @@ class Run:
         if wait:
             return self._wait_for_its_turn(wait)
         if not self._mark_sent():
-            breaker.note_nothing(self.course.model)
+            self._give_probe_back()
             return Outcome()
         self.showing.start()
         let_go_of_the_database()
@@ -104,23 +109,30 @@ class Run:
         self.cleared = "" if seconds else self.course.model
         return seconds
 
+    def _give_probe_back(self) -> None:
+        """It will not be asked after all, so another call may try it where its breaker is not closed."""
+        if self.cleared:
+            breaker.note_nothing(self.cleared)
+            self.cleared = ""
+
     def _wait_for_its_turn(self, wait: float) -> Outcome | None:
         error = out_of_pace(self.course.model, wait)
-        if self.queued:
-            return self._postpone(error)
         if not self.patience.has_room(self._elapsed() + wait):
             return self._without_asking("its rate limit is used up", error)
+        if self.queued:
+            self._give_probe_back()
+            return self._postpone(error)
         self._sleep(wait)
         return None
 
     def _without_asking(self, why: str, error: ClaudeError) -> Outcome | None:
         """The model at hand cannot be asked now: another one is, or the call waits, or it ends."""
-        breaker.note_nothing(self.course.model)
+        self._give_probe_back()
         self.course.pass_over(why)
         self._remember(error)
         if self._turn_to_another():
             return None
-        if self.queued:
+        if self.queued and self.patience.has_room(self._elapsed() + (error.retry_after or 0.0)):
             return self._postpone(error)
         return self._give_written_answer() if self.course.chain.answer else self._end(self.error or error)
 
@@ -137,9 +149,7 @@ class Run:
         if self.sent:
             marked = call.mark_sent(model, reason, self.routing, attempt=call.attempt + 1)
         else:
-            marked = (call.sent_at is not None and call.model == model) or call.mark_sent(
-                model, reason, self.routing
-            )
+            marked = (call.sent_at is not None and call.model == model) or call.mark_sent(model, reason, self.routing)
         if marked:
             self.sent += 1
             self.course.tried[model] += 1
@@ -158,6 +168,8 @@ class Run:
     def _failed(self, tried: Tried, error: ClaudeError) -> Outcome | None:
         self.course.fail(error)
         self._remember(error)
+        if self.queued and error.limited_until is not None:
+            return self._wait_until(error.limited_until, tried, error, PARKED, self.call.park)
         following = patiently(partial(self._following, error))
         if following.answer:
             return self._give_written_answer(partial(settle_failure, self.call, tried, following.then))
@@ -166,7 +178,8 @@ class Run:
                 self.error or error, tried.reply, partial(settle_failure, self.call, tried, following.then)
             )
         if self.queued and following.model == self.course.model:
-            return self._try_later(tried, error, following)
+            until = timezone.now() + dt.timedelta(seconds=following.wait)
+            return self._wait_until(until, tried, error, following.then, self.call.wait)
         return self._go_on(tried, following)
 
     def _following(self, error: ClaudeError) -> _Next:
@@ -200,10 +213,16 @@ class Run:
             self.cleared = following.model
         return None
 
-    def _try_later(self, tried: Tried, error: ClaudeError, following: _Next) -> Outcome:
-        until = timezone.now() + dt.timedelta(seconds=following.wait)
-        change = partial(self.call.wait, until, error_of(error))
-        applied = patiently(partial(settle_failure, self.call, tried, following.then, change))
+    def _wait_until(
+        self,
+        until: dt.datetime,
+        tried: Tried,
+        error: ClaudeError,
+        then: str,
+        change: Callable[[dt.datetime, dict[str, Any]], bool],
+    ) -> Outcome:
+        change_it = partial(change, until, error_of(error))
+        applied = patiently(partial(settle_failure, self.call, tried, then, change_it))
         return Outcome(Call.Status.WAITING, until, error) if applied else Outcome()
 
     # --- the end ---
@@ -255,13 +274,19 @@ class Run:
             self.error = error
 
     def _elapsed(self) -> float:
-        return time.monotonic() - self.began
+        return self.waited + time.monotonic() - self.began
 
     def _sleep(self, seconds: float) -> None:
         let_go_of_the_database()
         until = time.monotonic() + seconds
         while (rest := until - time.monotonic()) > 0 and not self.showing.watch.left():
             time.sleep(min(rest, LOOK_EVERY))
+
+
+def waited_in_the_queue(call: Call) -> float:
+    """Seconds since the call was made. Those of one that a spend limit held are not counted, nor those before it."""
+    held = call.attempt > 1 and call.failed_attempts.filter(then=PARKED).exists()
+    return 0.0 if held else (timezone.now() - call.created_at).total_seconds()
 
 
 def left_alone(model: str, seconds: float) -> ClaudeError:

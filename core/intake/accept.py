@@ -7,6 +7,7 @@ from functools import partial
 
 from django.db import transaction
 
+from core.execution.fallbacks import chain_of, with_fallbacks
 from core.intake.kept import Keeping, for_prompt, give_again
 from core.intake.requests import check_allowed
 from core.jobs.dispatch import dispatch
@@ -79,7 +80,7 @@ def accept(
     with transaction.atomic():
         routing = planned.as_json() if planned.names else None
         call = Call.objects.create(**fields, routing=routing, keep_digest=keeping.digest)
-        reserve(call, planned)
+        reserve(call, planned, with_fallbacks(planned, chain_of(key, version.prompt)))
         if lane == Call.Lane.QUEUE:
             transaction.on_commit(partial(dispatch, call.pk))
     return call

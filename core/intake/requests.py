@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import transaction
 
+from core.execution.fallbacks import chain_of, with_fallbacks
 from core.intake.kept import Keeping, give_again
 from core.jobs.dispatch import dispatch
 from core.models import Call, Key, Prompt, User
@@ -99,7 +100,7 @@ def _reserve(call: Call, body: Mapping[str, Any], planned: Plan) -> None:
     """The worst case is that of the whole request, and not of what is kept of it."""
     kept, call.request = call.request, dict(body)
     try:
-        reserve(call, planned)
+        reserve(call, planned, with_fallbacks(planned, chain_of(call.key, call.prompt)))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         log.warning("a request whose cost has no bound: %s", type(error).__name__, exc_info=True)
         raise UnreadableRequestError("messages: this request is not in the shape of the Messages API") from error
