@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Callable
 from decimal import Decimal
@@ -109,7 +110,6 @@ def test_a_canceled_call_is_not_sent(ask: Ask, empty_bill: Simulator) -> None:
         ("status=403", "permission_error", 403),
         ("status=404", "not_found_error", 404),
         ("status=413", "request_too_large", 413),
-        ("status=429 error_code=enforced_spend_limit_reached", "rate_limit_error", 429),
     ],
 )
 def test_a_refused_request_fails_at_once_in_claudes_words_at_no_cost(
@@ -126,6 +126,36 @@ def test_a_refused_request_fails_at_once_in_claudes_words_at_no_cost(
     assert call.request_id
     assert not CostRecord.objects.exists()
     assert bill_of(empty_bill) == 0
+
+
+@pytest.mark.parametrize("directive", ["status=429 error_code=enforced_spend_limit_reached", "spend-limit"])
+def test_a_call_that_a_spend_limit_refuses_is_parked(ask: Ask, simulator: Simulator, directive: str) -> None:
+    call = ask(f"[[simulate: {directive}]] text")
+
+    outcome = run_call(call.pk)
+
+    call.refresh_from_db()
+    assert (outcome.status, call.status, call.parked) == ("waiting", "waiting", True)
+    assert call.not_before is not None
+    assert call.not_before.day == 1
+    assert call.failed_attempts.get().then == "waits until the spend limit ends"
+    assert call.release()
+
+
+def test_a_call_older_than_its_prompt_allows_is_not_tried_again(ask: Ask, prompt: Prompt, simulator: Simulator) -> None:
+    prompt.give_up_after = 5
+    prompt.save()
+    call = ask("[[simulate: status=529]] text")
+    Call.objects.update(created_at=timezone.now() - dt.timedelta(minutes=6))
+
+    assert run_call(call.pk).status == Call.Status.DEAD
+
+
+def test_a_prompt_has_a_number_of_attempts_of_its_own(ask: Ask, prompt: Prompt, simulator: Simulator) -> None:
+    prompt.most_attempts = 1
+    prompt.save()
+
+    assert run_call(ask("[[simulate: status=529]] text").pk).status == Call.Status.DEAD
 
 
 def test_a_wrong_key_fails_at_once(ask: Ask, simulator: Simulator, settings: Settings) -> None:
@@ -298,8 +328,9 @@ def test_a_version_keeps_what_it_was_taken_from(prompt: Prompt, ask: Ask) -> Non
 
 @pytest.mark.parametrize(("header", "least", "most"), [("inf", 2, 4), ("99999999999", 86_399, 86_402), ("-5", 0, 1)])
 def test_a_senseless_wait_neither_breaks_the_call_nor_hides_it_for_years(
-    ask: Ask, simulator: Simulator, header: str, least: float, most: float
+    ask: Ask, simulator: Simulator, settings: Settings, header: str, least: float, most: float
 ) -> None:
+    settings.CALL_GIVE_UP_AFTER = 3 * 1440
     call = ask(f"[[simulate: status=429 retry-after={header}]] text")
     before = timezone.now()
 
