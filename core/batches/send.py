@@ -18,7 +18,7 @@ from django.db import connection, transaction
 
 from core.batches import bodies
 from core.batches.ending import end_unsent, refuse
-from core.batches.leases import FIRST_WAIT, LEASE, wait_after
+from core.batches.leases import FIRST_WAIT, LEASE, LONGEST_WAIT, wait_after
 from core.claude import batches as claude
 from core.claude.errors import ClaudeError
 from core.costs.ledger import Exchange, book
@@ -86,6 +86,10 @@ def _not_created(part: BatchPart, error: ClaudeError) -> None:
     if passing and error.retryable and part.tries < MOST_TRIES:
         part.change(state=BatchPart.State.UNSENT, problem=problem)
         part.let_go(wait_after(part.tries, error.retry_after))
+    elif error.limited_until is not None:
+        # A spend limit: nothing of it is billed, and the day comes when it is lifted.
+        part.change(state=BatchPart.State.UNSENT, problem=problem)
+        part.let_go(LONGEST_WAIT)
     elif passing or (error.status is not None and 400 <= error.status < 500):
         refuse(part, error)
     else:

@@ -61,16 +61,19 @@ class Row:
     cells: list[Any] | None = None
 
 
-def start(batch: Batch, rows: Iterable[Row]) -> Batch:
+def start(batch: Batch, rows: Iterable[Row], before: Callable[[], None] = lambda: None) -> Batch:
     """Write these rows down as `batch`, which is not stored yet, reserve their worst case, and let them be sent.
 
-    Either all of it happens or nothing. Raises `BadRowError`, `EmptyBatchError`, `UnknownModelError`,
-    `NotAllowedError`, `OverBudgetError`, and whatever reading the rows raises.
+    Either all of it happens or nothing; `before` is asked when all rows have come, and may raise. Raises
+    `BadRowError`, `EmptyBatchError`, `UnknownModelError`, `NotAllowedError`, `OverBudgetError`, and whatever reading
+    the rows raises.
     """
     batch.lease_until = timezone.now() + LEASE
-    batch.save(force_insert=True)
+    with transaction.atomic():
+        batch.save(force_insert=True)
     try:
         count = _write(batch, rows)
+        before()
         with transaction.atomic():
             reserve_batch(batch)
             if not batch.mark_started(count):

@@ -45,14 +45,14 @@ def read_body(request: HttpRequest, most: int = MOST_BYTES) -> bytes:
     """The bytes of the body. Raises `Refusal`: 413 where there are more than `most`, 408 where they do not come."""
     declared = request.META.get("CONTENT_LENGTH") or "0"
     if declared.isdecimal() and int(declared) > most:
-        _skip(_source(request), int(declared))
+        _skip(source(request), int(declared))
         raise _too_large()
     try:
-        raw = _read(_source(request), most + 1)
+        raw = _read(source(request), most + 1)
     except OSError as error:
         raise Refusal(408, "The request's body did not come whole, or not in time.") from error
     if len(raw) > most:
-        _skip(_source(request), MOST_SKIPPED)
+        _skip(source(request), MOST_SKIPPED)
         raise _too_large()
     return raw
 
@@ -84,12 +84,12 @@ def check_message_request(body: dict[str, Any]) -> None:
         raise Refusal(400, "stream: Input should be a valid boolean")
 
 
-def _source(request: HttpRequest) -> Readable:
+def source(request: HttpRequest) -> Readable:
     """Where the body is read from; Django reads none whose length was not declared, as a chunked one's is not."""
     chunked = "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower()
     if chunked and request.META.get("wsgi.input_terminated"):
-        source: Readable = request.META["wsgi.input"]
-        return source
+        terminated: Readable = request.META["wsgi.input"]
+        return terminated
     return request
 
 

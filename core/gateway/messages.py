@@ -83,7 +83,7 @@ def _wanted(request: HttpRequest, key: Key) -> Wanted:
         headers=for_claude(request.META),
         query=request.META.get("QUERY_STRING", ""),
         token=name_of(request),
-        retry=request.META.get("HTTP_X_STAINLESS_RETRY_COUNT", "0").lstrip("0").isdecimal(),
+        retry=is_retry(request),
     )
 
 
@@ -93,6 +93,11 @@ def name_of(request: HttpRequest) -> str:
     if len(token) > LONGEST_TOKEN or not (token.isascii() and token.isprintable()):
         raise Refusal(400, f"Idempotency-Key: at most {LONGEST_TOKEN} printable characters of ASCII")
     return token
+
+
+def is_retry(request: HttpRequest) -> bool:
+    """Whether an official SDK says that it has sent this request before."""
+    return str(request.META.get("HTTP_X_STAINLESS_RETRY_COUNT", "0")).lstrip("0").isdecimal()
 
 
 def _about_tokens(wanted: Wanted) -> int:

@@ -90,6 +90,9 @@ class Batch(models.Model):
     columns = models.JSONField(null=True, blank=True)
     # What the program sent and goes on to Claude with the requests: beta features.
     headers = models.JSONField(default=dict, blank=True, editable=False)
+    # Of the body as a program sent it, and the name that it gave it, to know the same one again.
+    request_digest = models.CharField(max_length=64, blank=True, editable=False)
+    token = models.CharField(max_length=255, blank=True, editable=False)
     status = models.CharField(max_length=20, choices=Status.choices, default=Status.PREPARING)
     problem = models.CharField("what went wrong", max_length=500, blank=True)
     demo = models.BooleanField("demo data", default=False, editable=False)
@@ -115,6 +118,11 @@ class Batch(models.Model):
     class Meta:
         verbose_name_plural = "batches"
         ordering: ClassVar = ["-created_at", "-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["key", "token"], condition=~Q(token=""), name="one_batch_per_key_and_token"
+            ),
+        ]
         indexes: ClassVar = [
             models.Index(fields=["-created_at", "-id"], name="batch_newest"),
             models.Index(fields=["key", "-created_at", "-id"], name="batch_newest_of_key"),
@@ -159,6 +167,7 @@ class Batch(models.Model):
             Q(status=self.Status.PREPARING),
             status=self.Status.SUBMITTING,
             rows=rows,
+            request_digest=self.request_digest,
             started_at=timezone.now(),
             lease_until=None,
         )

@@ -1,0 +1,81 @@
+"""Is a batch that a program sends one that it has sent before, so that it must not be paid twice?"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from core.batches.reading import SentBatch
+from core.batches.start import start
+from core.models import Batch
+
+# As long as a name given by `Idempotency-Key` holds for one request.
+REMEMBERED = dt.timedelta(hours=24)
+
+
+class AnotherBatchError(Exception):
+    """The same name was given to another batch before."""
+
+
+class StillComingError(Exception):
+    """The same batch is just being written down."""
+
+
+class _SameAgainError(Exception):
+    def __init__(self, earlier: Batch) -> None:
+        super().__init__(earlier.public_id)
+        self.earlier = earlier
+
+
+def start_once(batch: Batch, sent: SentBatch, *, retried: bool) -> Batch:
+    """Start what was sent, or answer the batch that the same key has started with the same body before.
+
+    That counts for one named by an `Idempotency-Key` and, where an SDK says that it tries again, for any. Raises what
+    `start` raises, `AnotherBatchError` and `StillComingError`.
+    """
+    if retried and Batch.objects.filter(key=batch.key, status=Batch.Status.PREPARING).exists():
+        raise StillComingError("A batch of this key is just being written down. Ask again in a while.")
+    earlier = _named(batch)
+    if earlier is not None:
+        for _ in sent.rows():
+            pass
+        return _same(earlier, sent.digest())
+    try:
+        return start(batch, sent.rows(), before=lambda: _look(batch, sent.digest(), retried=retried))
+    except _SameAgainError as error:
+        return error.earlier
+    except IntegrityError as error:
+        # Of two with one name, the other was first.
+        if batch.token and _named(batch) is not None:
+            raise StillComingError("A batch of this name is just being written down. Ask again in a while.") from error
+        raise
+
+
+def _named(batch: Batch) -> Batch | None:
+    if not batch.token:
+        return None
+    with transaction.atomic():
+        # A name is free again after a day.
+        old = timezone.now() - REMEMBERED
+        Batch.objects.filter(key=batch.key, token=batch.token, created_at__lt=old).update(token="")
+    return Batch.objects.filter(key=batch.key, token=batch.token).exclude(pk=batch.pk).first()
+
+
+def _same(earlier: Batch, digest: str) -> Batch:
+    if earlier.status == Batch.Status.PREPARING:
+        raise StillComingError("A batch of this name is just being written down. Ask again in a while.")
+    if earlier.request_digest != digest:
+        raise AnotherBatchError("This Idempotency-Key was used for another batch.")
+    return earlier
+
+
+def _look(batch: Batch, digest: str, *, retried: bool) -> None:
+    """When all of it has come: note what it was, or find the one that it repeats."""
+    batch.request_digest = digest
+    since = timezone.now() - REMEMBERED
+    same = Batch.objects.of_key(batch.key).filter(request_digest=digest, created_at__gte=since) if batch.key else None
+    earlier = same.first() if retried and same is not None else None
+    if earlier is not None:
+        raise _SameAgainError(earlier)
