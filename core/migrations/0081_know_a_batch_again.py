@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('core', '0080_batches'),
+        ('core', '0086_remember_what_was_declined'),
     ]
 
     operations = [
