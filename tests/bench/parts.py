@@ -53,6 +53,9 @@ PARTS: dict[str, Part] = {
     "gateway": Part(
         "tests.bench.gateway.measure", "what the gateway adds to calling Claude, and what it bears", durable=True
     ),
+    "start": Part(
+        "tests.bench.lambda_start", "how long a function takes from cold to its first answer", database=False
+    ),
 }
 
 # What `make bench` runs, one after the other, whether or not one misses its bound.
@@ -61,6 +64,7 @@ FULL: list[list[str]] = [
     ["spend", "--database", "sqlite", "--records", "1000000"],
     ["budgets"],
     ["gateway"],
+    ["start"],
 ]
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 import schemathesis
@@ -46,7 +47,7 @@ def test_every_answer_is_as_described(
 
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(case=operation.as_strategy(generation_mode=mode, path_parameters=known))
-    def look(case: Case) -> None:
+    def look(case: Case[Any]) -> None:
         case.call_and_validate(headers={"Authorization": f"Bearer {script.secret}"})
 
     look()

@@ -7,6 +7,7 @@ import uuid
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from core.prompts.variables import LONGEST_TEXT
 
@@ -56,12 +57,12 @@ class Chat(Options):
     prompt: Text = Field(..., description="What to ask.", examples=["Name three uses of a brick."])
 
 
-_NONE = {"type": "null"}
-_OF_A_PROMPT = {
+_NONE: JsonDict = {"type": "null"}
+_OF_A_PROMPT: JsonDict = {
     "required": ["prompt"],
     "properties": {"prompt": {"type": "string"}, **dict.fromkeys(("text", "system", "model", "max_tokens"), _NONE)},
 }
-_OF_A_TEXT = {
+_OF_A_TEXT: JsonDict = {
     "required": ["text"],
     "properties": {"text": {"type": "string"}, "prompt": _NONE, "inputs": {"maxProperties": 0}},
 }
