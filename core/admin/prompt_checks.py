@@ -89,13 +89,7 @@ def _too_long(max_tokens: int, model: ClaudeModel) -> list[Refusal]:
 
 
 def supports(model: ClaudeModel, *path: str) -> bool:
-    """Whether the model's capabilities, in the API's shape, say yes at `path`; unknown counts as yes."""
-    if not model.capabilities:
-        return True
-    node: Any = model.capabilities
-    for step in path:
-        node = (node or {}).get(step)
-    return bool((node or {}).get("supported"))
+    return model.supports(*path)
 
 
 def _effort(effort: str, model: ClaudeModel) -> list[Refusal]:

@@ -49,6 +49,15 @@ class ClaudeModel(models.Model):
         suffix = "" if self.lifecycle == self.Lifecycle.ACTIVE else f" ({self.lifecycle})"
         return f"{self.display_name}{suffix}"
 
+    def supports(self, *path: str) -> bool:
+        """Whether the model's capabilities, in the API's shape, say yes at `path`; unknown counts as yes."""
+        if not self.capabilities:
+            return True
+        node: Any = self.capabilities
+        for step in path:
+            node = (node or {}).get(step)
+        return bool((node or {}).get("supported"))
+
     @property
     def retired(self) -> bool:
         return self.lifecycle == self.Lifecycle.RETIRED

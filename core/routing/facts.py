@@ -106,10 +106,14 @@ def _blocks(content: Any) -> list[Mapping[str, Any]]:
     return [block for block in content if isinstance(block, Mapping)] if isinstance(content, list) else []
 
 
-def _readable(content: str | list[Any]) -> str | list[dict[str, Any]]:
-    if isinstance(content, str):
+def _readable(content: Any) -> Any:
+    """Content without its images and files, those in results of tools included."""
+    if not isinstance(content, list):
         return content
-    return [{key: value for key, value in block.items() if key != "source"} for block in _blocks(content)]
+    return [
+        {key: _readable(value) if key == "content" else value for key, value in block.items() if key != "source"}
+        for block in _blocks(content)
+    ]
 
 
 def _text_of(content: str | list[Any]) -> str:

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+import datetime as dt
 
 import pytest
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
+from core.costs.estimate import worst_case
+from core.execution.lease import lease_time
+from core.execution.recovery import recover
 from core.execution.run import run_call
+from core.intake.accept import accept
 from core.models import (
+    Budget,
     Call,
     ClassifiedInput,
     Classifier,
     ClaudeModel,
     CostRecord,
+    Key,
     ModelAlias,
+    Prompt,
+    Route,
     User,
 )
 from core.routing import names
-from core.routing.choose import UnknownModelError, plan
+from core.routing.book import version_of
+from core.routing.choose import UnknownModelError, choose, plan
 from core.routing.reserving import reserve
 from core.simulator.server import Simulator
 from tests.routing.bill import billed
@@ -25,16 +36,16 @@ from tests.routing.bill import billed
 HAIKU, SONNET, OPUS = "claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5-5"
 
 
-def stored(asked: str, text: str, user: User | None = None, **more: Any) -> Call:
+def stored(asked: str, text: str, user: User | None = None) -> Call:
     planned = plan(asked)
     request = {"model": asked, "max_tokens": 200, "messages": [{"role": "user", "content": text}]}
-    call = Call.objects.create(user=user, request=request, routing=planned.as_json(), lane=Call.Lane.SYNC, **more)
+    call = Call.objects.create(user=user, request=request, routing=planned.as_json(), lane=Call.Lane.SYNC)
     reserve(call, planned)
     return call
 
 
-def run(asked: str, text: str, **more: Any) -> Call:
-    call = stored(asked, text, **more)
+def run(asked: str, text: str, user: User | None = None) -> Call:
+    call = stored(asked, text, user)
     run_call(call.pk)
     call.refresh_from_db()
     return call
@@ -135,3 +146,128 @@ def test_whatever_a_classifier_fails_with_the_default_model_answers(
     assert unknown or known == bill.total
     assert ClassifiedInput.objects.count() == 0
     assert call.classifying == ""
+
+
+def test_a_withdrawn_or_changed_route_leads_only_new_calls_elsewhere(ready_made: None) -> None:
+    before = stored("auto", f"One. {says('complex')}")
+    route = Route.objects.get(slug="auto")
+    route.rules.all().delete()
+    route.publish(None)
+    run_call(before.pk)
+    before.refresh_from_db()
+    assert before.model == OPUS
+    assert run("auto", "Two.").model == SONNET
+    route.withdraw(None)
+    with pytest.raises(UnknownModelError):
+        plan("auto")
+
+
+def test_reading_what_is_published_takes_one_query(
+    ready_made: None, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    plan("auto")
+    with django_assert_num_queries(1):
+        plan("auto")
+    call = stored("auto", "Three.")
+    route = Route.objects.get(slug="auto")
+    with django_assert_num_queries(0):
+        # Rules that need no classifier need no query either.
+        assert version_of(call.routing["version"], call.routing["digest"]) is not None  # type: ignore[index]
+    publish(route)
+    with django_assert_num_queries(6):
+        plan("auto")
+    with django_assert_num_queries(1):
+        plan("auto")
+
+
+def publish(route: Route) -> None:
+    route.max_tokens = (route.max_tokens or 1000) + 1
+    route.save()
+    route.publish(None)
+
+
+def test_a_model_that_is_left_alone_is_not_asked_to_classify(ready_made: None, simulator: Simulator) -> None:
+    call = stored("auto", "Four.")
+    taken = Call.objects.claim(call.pk, lease_time())
+    assert taken is not None
+    with billed(simulator) as bill:
+        choice = choose(taken, taken.request, unavailable=lambda model: model == HAIKU)
+    assert choice.model == SONNET
+    assert "is not asked at the moment, because it failed too often" in choice.reason
+    assert bill.count == 0
+
+
+def test_without_room_for_the_classifier_its_default_label_counts(ready_made: None, member: User) -> None:
+    planned = plan("auto")
+    text = f"Five. {says('complex')}"
+    request = {"model": "auto", "max_tokens": 200, "messages": [{"role": "user", "content": text}]}
+    dearest = worst_case(OPUS, request, timezone.now().date())
+    Budget.objects.create(
+        name="tight", scope=Budget.Scope.ORGANISATION, period=Budget.Period.MONTH, owner=member, amount=dearest or 0
+    )
+    call = run("auto", text, user=member)
+    assert (call.status, call.model) == (Call.Status.SUCCEEDED, SONNET)
+    assert "the default, because a budget has no room for a classifier" in call.reason
+    assert planned.besides(request)
+    assert call.cost_records.count() == 1
+
+
+def test_a_reservation_holds_the_dearest_model_and_every_question(ready_made: None, member: User) -> None:
+    Budget.objects.create(
+        name="wide", scope=Budget.Scope.ORGANISATION, period=Budget.Period.MONTH, owner=member, amount=100
+    )
+    call = stored("auto", "Six.", user=member)
+    today = timezone.now().date()
+    questions = plan("auto").besides(call.request)
+    expected = [worst_case(OPUS, call.request, today), *(worst_case(HAIKU, each, today) for each in questions)]
+    assert call.reservations.get().held == sum(amount for amount in expected if amount is not None)
+    run_call(call.pk)
+    reservation = call.reservations.get()
+    assert reservation.held == 0
+    assert reservation.spent == call.cost
+
+
+def test_a_process_that_dies_while_it_classifies_leaves_an_exchange_of_unknown_cost(ready_made: None) -> None:
+    call = stored("auto", "Seven.")
+    taken = Call.objects.claim(call.pk, lease_time())
+    assert taken is not None
+    assert taken.mark_classifying(HAIKU)
+    Call.objects.filter(pk=call.pk).update(lease_until=timezone.now() - dt.timedelta(minutes=1))
+    recover(Call.objects.get(pk=call.pk))
+    record = CostRecord.objects.get(call=call)
+    assert (record.purpose, record.amount, record.model) == (CostRecord.Purpose.CLASSIFICATION, None, HAIKU)
+
+
+def test_an_unsure_classifier_sees_more_once(ready_made: None, simulator: Simulator) -> None:
+    long = "word " * 100
+    with billed(simulator) as bill:
+        call = run("auto", f"{says('complex', sure=False)} {long}")
+    assert bill.count == 3
+    assert call.model == OPUS
+    assert call.cost == bill.total
+
+
+def test_a_prompt_follows_its_route(prompt: Prompt, ready_made: None, member: User) -> None:
+    unchanged = prompt.published
+    prompt.route = Route.objects.get(slug="auto")
+    prompt.save()
+    assert prompt.changed_since_published
+    version = prompt.publish(None)
+    assert unchanged is not None
+    assert "asked" not in unchanged.content()
+    call = accept(version, {"document": f"Text. {says('complex')}", "length": "short"}, user=member)
+    run_call(call.pk)
+    call.refresh_from_db()
+    assert (call.model, call.request["model"]) == (OPUS, "auto")
+    prompt.route.withdraw(None)
+    call = accept(version, {"document": "Text.", "length": "short"}, user=member)
+    assert call.request["model"] == HAIKU
+
+
+@pytest.mark.parametrize("named", ["", "auto"])
+def test_a_key_has_a_route_of_its_own(ready_made: None, member: User, named: str) -> None:
+    key = Key.objects.create(name="program", user=member)
+    assert names.for_key(key, named) == (named or "standard")
+    key.route = Route.objects.get(slug="intent")
+    assert names.for_key(key, named) == "intent"
+    assert names.for_key(key, OPUS) == OPUS
