@@ -240,12 +240,14 @@ def _implies(given: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
 
 
 def _within(parameter: Parameter, narrow: Any, wide: Any) -> bool:
+    if parameter.shape == "set" and not parameter.required and not (narrow and wide):
+        # One that may stay empty then stands for everything.
+        return not wide
     return _WITHIN[parameter.shape](narrow, wide)
 
 
 _WITHIN: dict[str, Callable[[Any, Any], bool]] = {
-    # An optional set that is empty stands for everything.
-    "set": lambda narrow, wide: not wide or (bool(narrow) and set(narrow) <= set(wide)),
+    "set": lambda narrow, wide: set(narrow or ()) <= set(wide or ()),
     "least": lambda narrow, wide: (narrow or 0) >= (wide or 0),
     "most": lambda narrow, wide: wide is None or (narrow is not None and narrow <= wide),
     "same": lambda narrow, wide: narrow == wide,
