@@ -89,6 +89,14 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
+                "title": "Routing",
+                "items": [
+                    _item("Routes", "alt_route", "admin:core_route_changelist", "core.view_route"),
+                    _item("Aliases", "label", "admin:core_modelalias_changelist", "core.view_modelalias"),
+                    _item("Classifiers", "category", "admin:core_classifier_changelist", "core.view_classifier"),
+                ],
+            },
+            {
                 "title": "Models and prices",
                 "items": [
                     _item("Models", "neurology", "admin:core_claudemodel_changelist", "core.view_claudemodel"),

@@ -1,9 +1,11 @@
 """What do staff see and do? One module for each part of the work; Django finds them all through this one."""
 
 from core.admin import (
+    aliases,
     budgets,
     calls,
     catalogue,
+    classifiers,
     closing,
     fallbacks,
     keys,
@@ -13,13 +15,16 @@ from core.admin import (
     prompts,
     queues,
     reconciliation,
+    routes,
     system_prompts,
 )
 
 __all__ = [
+    "aliases",
     "budgets",
     "calls",
     "catalogue",
+    "classifiers",
     "closing",
     "fallbacks",
     "keys",
@@ -29,5 +34,6 @@ __all__ = [
     "prompts",
     "queues",
     "reconciliation",
+    "routes",
     "system_prompts",
 ]

@@ -50,11 +50,15 @@ def sections(content: Mapping[str, Any]) -> dict[str, str]:
 
 def differences(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[Section]:
     """The sections that changed, each with its changed lines and some around them."""
-    old = sections(before) if before else {}
+    return compared(sections(before) if before else {}, sections(after))
+
+
+def compared(before: Mapping[str, str], after: Mapping[str, str]) -> list[Section]:
+    """The texts that changed, by their titles."""
     return [
-        Section(title, _lines(old.get(title, ""), text))
-        for title, text in sections(after).items()
-        if old.get(title, "") != text
+        Section(title, _lines(before.get(title, ""), text))
+        for title, text in after.items()
+        if before.get(title, "") != text
     ]
 
 

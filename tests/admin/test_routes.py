@@ -1,0 +1,212 @@
+"""Can staff write a route, see what is wrong with it, publish it and take it back?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.test import Client
+from django.urls import reverse
+
+from core.models import Call, Classifier, CostRecord, ModelAlias, Route, User
+from core.routing.choose import plan
+
+As = Callable[[User], Client]
+FAST = {"model": "fast", "effort": "", "max_tokens": "", "name": ""}
+
+
+def address(name: str, *args: object) -> str:
+    return reverse(f"admin:core_route_{name}", args=args)
+
+
+@pytest.fixture
+def route(ready_made: None) -> Route:
+    return Route.objects.create(name="Customer mail", slug="customer-mail", model="standard")
+
+
+def words(route: Route, client: Client, text: str = "translate", **more: Any) -> Any:
+    condition = {"c0-kind": "words", "c0-words": text}
+    return client.post(address("rule_add", route.pk), {**condition, **FAST, "save": "1", **more}, follow=True)
+
+
+def test_an_empty_route_becomes_a_published_rule_for_one_group(as_: As, publisher: User, ready_made: None) -> None:
+    support = Group.objects.create(name="Support")
+    client = as_(publisher)
+    values = {"name": "Mail", "slug": "mail", "description": "", "model": "standard", "effort": "", "max_tokens": ""}
+    made = client.post(address("add"), values, follow=True).content.decode()
+    assert "There is no rule yet: every request gets the default." in made
+    route = Route.objects.get(slug="mail")
+
+    # «Add this condition» shows its form and keeps what was typed; nothing is saved yet.
+    begun = client.post(address("rule_add", route.pk), {**FAST, "kind": "words", "add": "1"}).content.decode()
+    assert "Words or phrases" in begun
+    typed = {"c0-kind": "words", "c0-words": "translate", **FAST, "kind": "group", "add": "1"}
+    more = client.post(address("rule_add", route.pk), typed).content.decode()
+    assert 'value="translate"' in more
+    assert "Support" in more
+    assert not route.rules.exists()
+
+    both = {"c0-kind": "words", "c0-words": "translate", "c1-kind": "group", "c1-groups": [support.pk]}
+    saved = client.post(address("rule_add", route.pk), {**both, **FAST, "save": "1"}, follow=True).content.decode()
+    assert "When it has the words «translate» and the group is Support, then" in saved
+    rule = route.rules.get()
+    assert rule.conditions == [{"kind": "words", "words": ["translate"]}, {"kind": "group", "groups": [support.pk]}]
+    assert rule.name == "it has the words «translate» and the group is Support → fast"
+
+    shown = client.get(address("publish", route.pk))
+    assert "it has the words «translate»" in shown.content.decode()
+    client.post(address("publish", route.pk), {"digest": shown.context["digest"], "note": "A first try."})
+    assert set(plan("mail").models) == {"claude-haiku-5-5", "claude-sonnet-5-5"}
+    history = client.get(address("versions", route.pk)).content.decode()
+    assert "A first try." in history
+    assert "publisher" in history
+
+
+@pytest.mark.parametrize(
+    ("posted", "said"),
+    [
+        ({"c0-kind": "words", "c0-words": ""}, "This field is required"),
+        ({"c0-kind": "pattern", "c0-pattern": "("}, "the regular expression cannot be read"),
+        ({"c0-kind": "length", "c0-at_least": "9", "c0-at_most": "3"}, "can never hold"),
+        ({"c0-kind": "length"}, "Give at least one of the two lengths."),
+        (
+            {"c0-kind": "class", "c0-classifier": "complexity", "c0-labels": ["intent:code"]},
+            "labels of another classifier",
+        ),
+        ({"c0-kind": "has", "c0-what": "image", "model": "nobody"}, "neither a model nor an alias"),
+    ],
+)
+def test_a_rule_that_cannot_work_is_not_saved(
+    as_: As, editor: User, route: Route, posted: dict[str, Any], said: str
+) -> None:
+    answer = as_(editor).post(address("rule_add", route.pk), {**FAST, **posted, "save": "1"})
+    assert said in answer.content.decode()
+    assert not route.rules.exists()
+
+
+def test_a_rule_behind_one_that_matches_everything_is_refused(as_: As, editor: User, route: Route) -> None:
+    client = as_(editor)
+    assert client.post(address("rule_add", route.pk), {**FAST, "save": "1"}).status_code == 302
+    refused = words(route, client).content.decode()
+    assert "can never fire: rule 1, which comes before it, matches every request" in refused
+    assert route.rules.count() == 1
+
+
+def test_rules_are_changed_moved_and_deleted(as_: As, editor: User, route: Route) -> None:
+    client = as_(editor)
+    words(route, client, "first")
+    words(route, client, "second")
+    first, second = route.rules.all()
+    form = client.get(address("rule", route.pk, first.pk)).content.decode()
+    assert 'value="first"' in form
+    client.post(address("rule_move", route.pk, second.pk), {"to": "up"})
+    assert list(route.rules.all()) == [second, first]
+    changed = {"c0-kind": "words", "c0-words": "third, fourth", "c0-not": "on", **FAST, "name": "Not those"}
+    client.post(address("rule", route.pk, first.pk), {**changed, "save": "1"})
+    first.refresh_from_db()
+    assert first.conditions == [{"kind": "words", "words": ["third", "fourth"], "not": True}]
+    client.post(address("rule", route.pk, first.pk), {**changed, "c0-gone": "on", "name": "", "save": "1"})
+    first.refresh_from_db()
+    assert (first.conditions, first.name) == ([], "always → fast")
+    assert client.get(address("rule_delete", route.pk, second.pk)).status_code == 200
+    assert route.rules.count() == 2
+    client.post(address("rule_delete", route.pk, second.pk))
+    assert list(route.rules.all()) == [first]
+
+
+def test_one_click_leads_back_to_what_was_followed_before(as_: As, publisher: User, route: Route) -> None:
+    route.publish(publisher)
+    client = as_(publisher)
+    words(route, client)
+    route.publish(publisher)
+    page = client.get(address("change", route.pk)).content.decode()
+    assert "Back to version 1" in page
+    client.post(address("back", route.pk), {"number": "1"})
+    route.refresh_from_db()
+    assert route.published is not None
+    assert route.published.number == 1
+    assert [p.version.number for p in route.publications.all() if p.version] == [1, 2, 1]
+    compared = client.get(address("version", route.pk, 2)).content.decode()
+    assert "added: " in compared or "removed: " in compared
+
+
+def test_a_draft_that_was_saved_meanwhile_is_not_published_unseen(as_: As, publisher: User, route: Route) -> None:
+    answer = as_(publisher).post(address("publish", route.pk), {"digest": "of something else"})
+    assert "Somebody saved the draft in the meantime." in answer.content.decode()
+    route.refresh_from_db()
+    assert route.published is None
+
+
+def test_a_trial_shows_every_verdict_and_asks_only_the_classifier(as_: As, editor: User, ready_made: None) -> None:
+    route = Route.objects.get(slug="auto")
+    answer = '[[simulate: answer="{\\"label\\": \\"complex\\", \\"sure\\": true}"]]'
+    posted = {"text": f"Compare them. {answer}", "user": editor.pk, "lane": "sync", "max_tokens": "500"}
+    page = as_(editor).post(address("try", route.pk), {**posted, "which": "draft", "ask": "on"}).content.decode()
+    assert "The answer would come from claude-opus-5-5" in page
+    assert "Not so: the class by Complexity is «simple»." in page or "Not so: the class by Complexity is simple" in page
+    assert "Not looked at" in page
+    record = CostRecord.objects.get()
+    assert (record.purpose, record.user) == (CostRecord.Purpose.CLASSIFICATION, editor)
+    call = Call.objects.get()
+    assert (call.status, call.door, call.model) == (Call.Status.SUCCEEDED, Call.Door.TRY, "")
+    unasked = as_(editor).post(address("try", route.pk), {**posted, "text": "Else.", "which": "published"})
+    assert "class moderate, the default, because nobody asked it for this trial" in unasked.content.decode()
+    assert Call.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "page", ["changelist", "add", "change", "rule_add", "try", "publish", "versions", "withdraw", "rule_move", "back"]
+)
+def test_nobody_else_gets_in(as_: As, outsider: User, member: User, finance: User, route: Route, page: str) -> None:
+    args: list[Any] = [] if page in {"changelist", "add"} else [route.pk]
+    if page == "rule_move":
+        args.append(route.rules.create(model="fast").pk)
+    for person in (outsider, member, finance):
+        assert as_(person).post(address(page, *args)).status_code in {302, 403}
+    assert Route.objects.get(pk=route.pk).published is None
+
+
+def test_an_editor_does_not_publish(as_: As, editor: User, route: Route) -> None:
+    client = as_(editor)
+    for page in ("publish", "withdraw"):
+        assert client.get(address(page, route.pk)).status_code == 403
+    assert client.post(address("back", route.pk), {"number": "1"}).status_code == 403
+    assert client.get(reverse("admin:core_classifier_changelist")).status_code == 200
+    assert client.get(reverse("admin:core_modelalias_add")).status_code == 403
+
+
+def test_an_alias_cannot_have_a_routes_name_nor_stand_for_a_retired_model(
+    as_: As, operator: User, ready_made: None
+) -> None:
+    client = as_(operator)
+    values = {"name": "auto", "model": "claude-haiku-5-5", "description": ""}
+    refused = client.post(reverse("admin:core_modelalias_add"), values).content.decode()
+    assert "A route or a model has this name already." in refused
+    fast = ModelAlias.objects.get(name="fast")
+    changed = {"model": "claude-sonnet-5-5", "description": ""}
+    client.post(reverse("admin:core_modelalias_change", args=[fast.pk]), changed)
+    assert plan("fast").models == ("claude-sonnet-5-5",)
+
+
+def test_a_classifier_needs_its_default_among_its_labels(as_: As, operator: User, ready_made: None) -> None:
+    classifier = Classifier.objects.get(slug="complexity")
+    labels = list(classifier.labels.all())
+    values: dict[str, Any] = {
+        "name": "Complexity", "description": "", "model": "fast", "instructions": "Sort them.",
+        "default_label": "nothing", "characters": "300", "more_characters": "0", "seconds": "2.5",
+        "labels-TOTAL_FORMS": len(labels), "labels-INITIAL_FORMS": len(labels),
+    }  # fmt: skip
+    for number, label in enumerate(labels):
+        values |= {
+            f"labels-{number}-id": label.pk, f"labels-{number}-classifier": classifier.pk,
+            f"labels-{number}-name": label.name, f"labels-{number}-description": label.description,
+            f"labels-{number}-examples": label.examples, f"labels-{number}-position": label.position,
+        }  # fmt: skip
+    page = reverse("admin:core_classifier_change", args=[classifier.pk])
+    refused = as_(operator).post(page, values).content.decode()
+    assert "there is no such label below" in refused
+    assert as_(operator).post(page, {**values, "default_label": "simple"}).status_code == 302
+    classifier.refresh_from_db()
+    assert (classifier.default_label, classifier.characters) == ("simple", 300)
