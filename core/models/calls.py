@@ -334,7 +334,7 @@ class Call(models.Model):
     def hand_back(self) -> bool:
         """Let another process run it, where nothing of this attempt was sent."""
         return self._change(
-            self._holds_lease() & Q(sent_at=None),
+            self._holds_lease() & Q(sent_at=None, classifying=""),
             status=self.Status.QUEUED,
             lease_until=None,
             lease_token="",

@@ -93,9 +93,10 @@ class Classifying:
             return f"{model} is not asked at the moment, because it failed too often"
         if not self.text.strip():
             return "there is no text to classify"
-        # Its cost is not known yet, and the books have room for one such exchange per attempt.
-        if any(classified.why and classified.seconds is not None for classified in self.known.values()):
-            return "another classifier has just failed"
+        # The books have room for one exchange without an answer per attempt, and one is loss of time enough.
+        lost = CostRecord.objects.filter(call=self.call.pk, attempt=self.call.attempt, request_id="")
+        if lost.filter(purpose=CostRecord.Purpose.CLASSIFICATION).exists():
+            return "a classifier was asked before and did not answer"
         return ""
 
     def _ask(self, questions: Questions, model: str, digest: str) -> Classified:

@@ -271,3 +271,27 @@ def test_a_key_has_a_route_of_its_own(ready_made: None, member: User, named: str
     key.route = Route.objects.get(slug="intent")
     assert names.for_key(key, named) == "intent"
     assert names.for_key(key, OPUS) == OPUS
+
+
+def test_after_one_lost_question_no_other_classifier_is_asked(ready_made: None, simulator: Simulator) -> None:
+    Classifier.objects.filter(slug="complexity").update(seconds=0.3)
+    route = Route.objects.get(slug="intent")
+    by_complexity = [{"kind": "class", "classifier": "complexity", "labels": ["simple"]}]
+    route.rules.create(position=-1, conditions=by_complexity, model="fast")
+    route.publish(None)
+    with billed(simulator) as bill:
+        call = run("intent", "Eight. [[simulate: hang seconds=5 model=haiku]]")
+    assert call.model == SONNET
+    assert "class task, the default, because a classifier was asked before and did not answer" in call.reason
+    assert call.cost_records.filter(amount=None).count() == 1
+    assert bill.count == 1
+
+
+def test_a_worker_that_ends_while_it_classifies_does_not_forget_the_question(ready_made: None) -> None:
+    call = stored("auto", "Nine.")
+    taken = Call.objects.claim(call.pk, lease_time())
+    assert taken is not None
+    assert taken.mark_classifying(HAIKU)
+    assert not taken.hand_back()
+    assert taken.mark_classifying("")
+    assert taken.hand_back()
