@@ -8,7 +8,7 @@ PRODUCTION := DEBUG=false SECRET_KEY=an-example-of-sixty-characters-that-is-long
 	ALLOWED_HOSTS=claude.example.org ANTHROPIC_API_KEY=example
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-live lint types tests coverage lock format bench clean
+.PHONY: help run test test-live lint types tests coverage lock format bench chaos clean
 
 help:  ## list what one can do here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -64,6 +64,9 @@ test-live: $(VENV)/.dev  ## the contract tests against the real Claude API (need
 
 bench: $(VENV)/.dev  ## measure everything at its full size (an hour, 15 GB); runs all parts, ends with 1 where one missed its bound
 	@$(BIN)/python -m tests.bench all
+
+chaos: $(VENV)/.dev  ## 2,000 calls while workers, Redis and PostgreSQL are killed at random moments; SEED=1
+	$(BIN)/python -m tests.chaos --calls 2000 --blows 40 --seed $(or $(SEED),1)
 
 format: $(VENV)/.dev  ## put the code into shape
 	$(BIN)/ruff format .

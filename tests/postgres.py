@@ -40,6 +40,10 @@ class Cluster:
         self._run(
             "initdb", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C", "-D", str(self.folder / "data")
         )
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Start the server on the data that it had."""
         options = f"-k {self.folder} -c listen_addresses= -c fsync={self.fsync} -c max_connections=100"
         log = str(self.folder / "log")
         self._run("pg_ctl", "start", "-w", "-D", str(self.folder / "data"), "-l", log, "-o", options)
