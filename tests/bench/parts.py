@@ -50,6 +50,16 @@ PARTS: dict[str, Part] = {
         named_by=("records",),
     ),
     "budgets": Part("tests.bench.budgets", "what budgets add to a call, and settlements a second", durable=True),
+    "workers": Part(
+        "tests.bench.workers",
+        "calls per second and memory of one worker process, beside stock forking workers",
+        {
+            "calls": (3000, "calls"),
+            "places": (256, "calls at once in one process"),
+            "stock": (16, "stock workers, one call at a time each"),
+        },
+        durable=True,
+    ),
     "gateway": Part(
         "tests.bench.gateway.measure", "what the gateway adds to calling Claude, and what it bears", durable=True
     ),
@@ -63,6 +73,7 @@ FULL: list[list[str]] = [
     ["spend", "--database", "postgres", "--records", "10000000"],
     ["spend", "--database", "sqlite", "--records", "1000000"],
     ["budgets"],
+    ["workers"],
     ["gateway"],
     ["start"],
 ]
