@@ -34,6 +34,8 @@ from core.routing.choose import Choice, choose
 BYTES_PER_TOKEN = 4
 # Seconds between two looks whether the program still waits, while nothing is under way.
 LOOK_EVERY = 0.25
+# Seconds for which a call of the queue keeps its worker's place rather than to go back into the queue.
+SHORT_WAIT = 2.0
 # What follows where a spend limit refuses a call of the queue.
 PARKED = "waits until the spend limit ends"
 
@@ -119,9 +121,10 @@ class Run:
         error = out_of_pace(self.course.model, wait)
         if not self.patience.has_room(self._elapsed() + wait):
             return self._without_asking("its rate limit is used up", error)
-        if self.queued:
+        if self.queued and wait > SHORT_WAIT:
             self._give_probe_back()
-            return self._postpone(error)
+            # It has a place of its own, so the moment is exact.
+            return self._postpone(error, spread=0.0)
         self._sleep(wait)
         return None
 
@@ -227,9 +230,9 @@ class Run:
 
     # --- the end ---
 
-    def _postpone(self, error: ClaudeError) -> Outcome:
+    def _postpone(self, error: ClaudeError, spread: float = 0.25) -> Outcome:
         """Wait in the queue without having asked; not all those that wait are to come back at the same moment."""
-        seconds = (error.retry_after or 0.0) * (1 + random.random() / 4)
+        seconds = (error.retry_after or 0.0) * (1 + random.random() * spread)
         until = timezone.now() + dt.timedelta(seconds=seconds)
         later = self.call.wait if self.sent else self.call.put_off
         if not patiently(partial(later, until, error_of(error))):

@@ -41,10 +41,10 @@ def try_once(sending: Sending, patience: Patience, showing: Showing) -> Tried:
     answering = client.send(sending, patience.whole_try, patience.silence)
     error = None
     try:
-        _show(answering, showing)
+        _show(model, answering, showing)
     except ClaudeError as caught:
         error = caught
-    _tell(model, error, answering.headers)
+    _tell(model, error)
     return Tried(model, answering.reply, error, answering.headers, at, time.monotonic() - began)
 
 
@@ -52,19 +52,24 @@ def left() -> ClaudeError:
     return ClaudeError(LEFT, "The program left before its answer was whole.", may_be_billed=True)
 
 
-def _show(answering: client.Answering, showing: Showing) -> None:
+def _show(model: str, answering: client.Answering, showing: Showing) -> None:
+    learnt = False
     with contextlib.closing(iter(answering)) as events:
         for event in events:
+            if not learnt:
+                # At once: what remains now says little when the answer ends, minutes later.
+                pacing.learn(model, answering.headers)
+                learnt = True
             showing.take(event, answering.headers)
             if showing.watch.left() and not answering.reply.stopped:
                 raise left()
 
 
-def _tell(model: str, error: ClaudeError | None, headers: Mapping[str, str]) -> None:
+def _tell(model: str, error: ClaudeError | None) -> None:
     if error is None:
         breaker.note_answer(model)
     else:
         breaker.note_error(model, error)
-    pacing.learn(model, (error and error.headers) or headers)
+        pacing.learn(model, error.headers)
     if error is not None and error.type == "rate_limit_error" and error.retryable and error.retry_after:
         pacing.slow_down(model, error.retry_after)

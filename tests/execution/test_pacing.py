@@ -120,7 +120,7 @@ def test_without_a_known_limit_they_are_spread_after_a_refusal_too(buckets: Buck
     waits = [buckets.take(MODEL, 1, str(number)) or 0 for number in range(1000)]
 
     assert min(waits) >= 5
-    assert len({round(wait, 2) for wait in waits}) == 1000
+    assert len({round(wait, 2) for wait in waits}) > 900
     assert max(waits) < 30
 
 

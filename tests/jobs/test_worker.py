@@ -50,12 +50,12 @@ def made() -> CallWorker:
     return worker
 
 
-def run_all(worker: CallWorker | None = None) -> CallWorker:
+def run_all(worker: CallWorker | None = None, *, burst: bool = True) -> CallWorker:
     """What `manage.py rqworker calls batches housekeeping --burst` does, in this process."""
     worker = worker or made()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        worker.work(burst=True, logging_level="WARNING")
+        worker.work(burst=burst, logging_level="WARNING")
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
