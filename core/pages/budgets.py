@@ -40,6 +40,7 @@ class AskForm(forms.Form):
             "required": "Please say how much more you need.",
             "invalid": "Please enter an amount such as 12.50.",
             "min_value": "Please enter an amount of at least 0.01.",
+            "max_value": "Please enter an amount of at most 1,000,000.",
         },
     )
     reason = forms.CharField(
