@@ -98,7 +98,7 @@ def report(period: Period, by: str, today: dt.date, user_id: int | None = None) 
         total = reading.total(period, only)
         # What was unknown before the period and put right in it lowers its count, and must not hide one of its own.
         total = replace(total, unknown=total.unknown + put_right)
-        dearest = {name: _values(period, name, MOST_LINES, user_id) for name in dimensions(user_id)}
+        dearest, parts = _broken_down(period, by, user_id)
         return Report(
             period=period,
             total=total,
@@ -106,9 +106,23 @@ def report(period: Period, by: str, today: dt.date, user_id: int | None = None) 
             before_total=reading.total(before, only),
             forecast=forecast(period, today, total.amount, only),
             corrections=corrected,
-            chart=_chart(period, by, user_id, dearest[by]),
+            chart=_chart(period, by, user_id, dearest[by], parts),
             tables=[_table(name, found, total) for name, found in dearest.items()],
         )
+
+
+# The dearest values of a dimension, and how many there are; and the sums of each step and value.
+Dearest = tuple[dict[str, Sums], int]
+Parts = dict[tuple[dt.date, str], Sums]
+
+
+def _broken_down(period: Period, by: str, user_id: int | None) -> tuple[dict[str, Dearest], Parts | None]:
+    """The dearest values of every dimension; for one person, whose records are read once, the chart's parts too."""
+    if user_id is None:
+        return {name: reading.per_value(name, period, MOST_LINES) for name in DIMENSIONS}, None
+    found = reading.own(OWN_DIMENSIONS, by, period, user_id, monthly=period.length > MOST_DAYS)
+    dearest = {name: (dict(islice(values.items(), MOST_LINES)), len(values)) for name, values in found.values.items()}
+    return dearest, found.steps
 
 
 def dimensions(user_id: int | None = None) -> tuple[str, ...]:
@@ -145,7 +159,8 @@ def chart(period: Period, by: str, user_id: int | None = None) -> Chart:
     return _chart(period, by, user_id, _values(period, by, MOST_SERIES, user_id))
 
 
-def _chart(period: Period, by: str, user_id: int | None, dearest: tuple[dict[str, Sums], int]) -> Chart:
+def _chart(period: Period, by: str, user_id: int | None, dearest: Dearest, parts: Parts | None = None) -> Chart:
+    """`parts` are read here where nobody has read them yet."""
     monthly = period.length > MOST_DAYS
     found, number = dearest
     top = dict(islice(found.items(), MOST_SERIES))
@@ -154,7 +169,7 @@ def _chart(period: Period, by: str, user_id: int | None, dearest: tuple[dict[str
     if number > len(top):
         series.append((None, "All others"))
     totals = _steps(period, monthly, user_id)
-    parts = _parts(period, by, list(top), monthly, user_id)
+    parts = _parts(period, by, list(top), monthly, user_id) if parts is None else parts
     steps = [_step(part, list(top), number > len(top), monthly, totals, parts) for part in _cut(period, monthly)]
     return Chart(by, monthly, series, steps)
 
