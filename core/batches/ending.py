@@ -124,10 +124,14 @@ def _end_all(
 
 def open_rows(part: BatchPart) -> Iterator[list[tuple[uuid.UUID, str]]]:
     """The calls of this part that have not ended and their models, in chunks that the caller ends one by one."""
-    rows = BatchRow.objects.filter(batch_id=part.batch_id, position__gte=part.first, position__lt=part.beyond)
-    working = rows.filter(call__status__in=[Call.Status.QUEUED, Call.Status.RUNNING]).order_by("position")
-    while chunk := list(working.values_list("call_id", "call__model")[:CHUNK]):
-        yield chunk
+    position = part.first - 1
+    rows = BatchRow.objects.filter(batch_id=part.batch_id, position__lt=part.beyond).order_by("position")
+    working = rows.filter(call__status__in=[Call.Status.QUEUED, Call.Status.RUNNING])
+    while chunk := list(
+        working.filter(position__gt=position).values_list("position", "call_id", "call__model")[:CHUNK]
+    ):
+        position = chunk[-1][0]
+        yield [(call_id, model) for _, call_id, model in chunk]
 
 
 def close(part: BatchPart, problem: str = "") -> None:

@@ -99,7 +99,9 @@ def _not_created(part: BatchPart, error: ClaudeError) -> None:
 
 def mark_rows_sent(part: BatchPart) -> None:
     """Choose each row's model and mark it as at work, chunk by chunk; one canceled by itself stays so."""
-    while rows := _unchosen(part):
+    position = part.first - 1
+    while rows := _unchosen(part, position):
+        position = rows[-1].position
         part.renew(LEASE)
         asking = [row.call for row in rows if (row.call.routing or {}).get("classifiers")]
         BatchRow.objects.mark_working(asking)
@@ -111,8 +113,8 @@ def mark_rows_sent(part: BatchPart) -> None:
             BatchRow.objects.mark_sent([row.call for row, _ in chosen])
 
 
-def _unchosen(part: BatchPart) -> list[BatchRow]:
-    rows = BatchRow.objects.filter(batch_id=part.batch_id, position__gte=part.first, position__lt=part.beyond)
+def _unchosen(part: BatchPart, after: int) -> list[BatchRow]:
+    rows = BatchRow.objects.filter(batch_id=part.batch_id, position__gt=after, position__lt=part.beyond)
     working = rows.filter(call__status__in=[Call.Status.QUEUED, Call.Status.RUNNING], call__model="")
     return list(working.order_by("position").select_related("call")[:CHUNK])
 

@@ -66,6 +66,13 @@ PARTS: dict[str, Part] = {
     "start": Part(
         "tests.bench.lambda_start", "how long a function takes from cold to its first answer", database=False
     ),
+    "batches": Part(
+        "tests.bench.batches",
+        "how long a batch takes to Claude and back, and in how much memory",
+        {"rows": (100_000, "requests in it")},
+        durable=True,
+        named_by=("rows",),
+    ),
 }
 
 # What `make bench` runs, one after the other, whether or not one misses its bound.
@@ -76,6 +83,7 @@ FULL: list[list[str]] = [
     ["workers"],
     ["gateway"],
     ["start"],
+    ["batches"],
 ]
 
 
