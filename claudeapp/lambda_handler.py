@@ -6,11 +6,15 @@ The same Django as everywhere. An event that is no HTTP request, `{"body": "{\\"
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from apig_wsgi import make_lambda_handler
 from django.conf import settings
+
+# Before the settings are read.
+os.environ.setdefault("CLAUDEAPP_SERVES", "function")
 
 from claudeapp.wsgi import application
 

@@ -16,6 +16,8 @@ environment.read_dotenv(BASE_DIR / ".env")
 DEBUG = environment.yes_no("DEBUG", default=False)
 PORT = environment.whole_number("PORT", 8000, 1, 65535)
 HOST = environment.ip_address("HOST", "0.0.0.0")  # noqa: S104 - behind a proxy it must be reachable
+# What this process is, where that matters to its start: `api`, `function`, or empty.
+SERVES = environment.text("CLAUDEAPP_SERVES")
 # The key of calls that come as bare events to the function, which carry none themselves.
 LAMBDA_KEY = environment.text("CLAUDEAPP_LAMBDA_KEY")
 # How many requests the `api` process works on at once.
@@ -124,7 +126,8 @@ INSTALLED_APPS = [
     "unfold",
     "unfold.contrib.filters",
     "unfold.contrib.forms",
-    "django.contrib.admin",
+    # A function finds what is in the administration when somebody asks for it, and not at its start.
+    "django.contrib.admin" if SERVES != "function" else "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
@@ -143,7 +146,7 @@ MIDDLEWARE = [
     "core.gateway.door.ProgramsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "core.admin.policy.PolicyMiddleware",
+    "claudeapp.policy.PolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

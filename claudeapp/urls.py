@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
-from django.urls import include, path
+from django.urls import URLResolver, include, path
+from django.urls.resolvers import RoutePattern
+
+
+def _when_asked_for(route: str, module: str, **names: str) -> URLResolver:
+    """As `include`, which would read the module at once: programs, and a function from cold, need neither page."""
+    return URLResolver(RoutePattern(route), module, **names)
+
 
 urlpatterns = [
     path("", include("core.gateway.urls")),
     path("", include("core.gateway.plain.urls")),
-    path("admin/", admin.site.urls),
-    path("", include("core.pages.urls")),
+    _when_asked_for("admin/", "claudeapp.admin_urls", app_name="admin", namespace="admin"),
+    _when_asked_for("", "core.pages.urls"),
 ]
 
 handler400 = "core.pages.errors.bad_request"
