@@ -18,6 +18,10 @@ MOST_BYTES = 32 * 1024 * 1024
 # What is read of a body that is too large before it is refused: who still writes does not read our answer.
 MOST_SKIPPED = 2 * MOST_BYTES
 STEP = 1024 * 1024
+# Bytes; who has no key may fill so much memory for each thread, and no more.
+SMALL = 1024 * 1024
+# Where a body that was read ahead is.
+READ = "claudeapp.body"
 
 
 class Readable(Protocol):
@@ -41,8 +45,21 @@ def arrived(request: HttpRequest) -> Arrived:
     return Arrived(raw, parsed(raw))
 
 
+def read_ahead(request: HttpRequest) -> bool:
+    """Read a small body now, so that no database connection waits for a slow client; False where it is not small."""
+    declared = request.META.get("CONTENT_LENGTH") or ""
+    if request.method == "POST" and not (declared.isdecimal() and int(declared) <= SMALL):
+        return False
+    if request.method == "POST":
+        request.META[READ] = read_body(request)
+    return True
+
+
 def read_body(request: HttpRequest, most: int = MOST_BYTES) -> bytes:
     """The bytes of the body. Raises `Refusal`: 413 where there are more than `most`, 408 where they do not come."""
+    if READ in request.META:
+        ahead: bytes = request.META[READ]
+        return ahead
     declared = request.META.get("CONTENT_LENGTH") or "0"
     if declared.isdecimal() and int(declared) > most:
         _skip(source(request), int(declared))

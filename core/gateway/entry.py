@@ -9,6 +9,7 @@ from typing import Concatenate, ParamSpec
 from django.db import connection
 from django.http import HttpRequest, HttpResponseBase
 
+from core.gateway import bodies
 from core.gateway.errors import Refusal, answer_to
 from core.intake import keys, limits
 from core.models import Key
@@ -29,7 +30,11 @@ def opened(*methods: str) -> Callable[[View[P]], Callable[..., HttpResponseBase]
             try:
                 if request.method not in methods:
                     raise Refusal(405, "Method Not Allowed", {"Allow": ", ".join(methods)})
-                return view(request, key_of(request), *args, **kwargs)
+                small = bodies.read_ahead(request)
+                key = key_of(request)
+                if not small:
+                    give_back_connection()
+                return view(request, key, *args, **kwargs)
             except Exception as error:  # noqa: BLE001 - whatever it is, the program gets the API's shape
                 return answer_to(error)
             finally:

@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from core.claude.requests import Sending
 from core.execution.run import Outcome, run_call
 from core.gateway import bodies, replays, streams
-from core.gateway.entry import opened, take
+from core.gateway.entry import give_back_connection, opened, take
 from core.gateway.errors import Refusal, answer_to
 from core.gateway.headers import for_claude, for_program
 from core.intake import kept, limits, same
@@ -140,6 +140,8 @@ def _answer(outcome: Outcome) -> HttpResponse:
 
 def _stream(request: HttpRequest, call: Call, wanted: Wanted, standing: limits.Standing) -> HttpResponseBase:
     feed = streams.Feed(cancel_when_left=wanted.key.cancel_when_left)
+    # The thread of the stream has one of its own; were this one kept, they would wait for each other.
+    give_back_connection()
     streams.start(call.pk, wanted.sending(), feed, partial(_count, call, standing))
     outcome = feed.wait_for_first()
     if outcome is not None:

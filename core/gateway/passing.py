@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 
 from core.claude import client
 from core.gateway import bodies
-from core.gateway.entry import opened, take
+from core.gateway.entry import give_back_connection, opened, take
 from core.gateway.headers import for_claude, for_program
 from core.intake.requests import models_of
 from core.models import Key
@@ -41,6 +41,7 @@ def model(request: HttpRequest, key: Key, model_id: str) -> HttpResponse:
 
 def _passed_on(request: HttpRequest, key: Key, path: str, body: bytes | None = None) -> HttpResponse:
     standing = take(key)
+    give_back_connection()
     answer = client.forward(
         request.method or "GET",
         path,

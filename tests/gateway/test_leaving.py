@@ -73,6 +73,26 @@ def connections_at_work() -> int:
         return int(cursor.fetchone()[0])
 
 
+def test_a_key_may_have_the_answer_stopped_instead(
+    server: Server, program: Program, simulated: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Tokens a second: who serves by threads learns that nobody reads when it writes.
+    monkeypatch.setattr(simulated.state, "pace", 300.0)
+    program.key.cancel_when_left = True
+    program.key.save()
+    body = question("[[simulate: long tokens=4000]] Tell me.", max_tokens=4000, stream=True)
+
+    with (
+        httpx2.Client(timeout=20) as client,
+        client.stream("POST", f"{server.url}/v1/messages", json=body, headers=program.headers()) as answer,
+    ):
+        next(answer.iter_raw(16))
+
+    until(lambda: Call.objects.get().finished, "the settlement")
+    assert Call.objects.get().status != Call.Status.SUCCEEDED
+    assert CostRecord.objects.get().amount is None
+
+
 def test_nobody_reads_a_stream_that_never_began(client: Client, program: Program, simulated: Simulator) -> None:
     """The response is made, and dropped before the server reads any of it."""
     answer = client.post(
