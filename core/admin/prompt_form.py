@@ -59,9 +59,21 @@ class PromptForm(_Base):
             "run_again_if_lost",
             "most_attempts",
             "give_up_after",
+            "fallback",
+            "cache_minutes",
+            "cache_shared",
             "access",
             "groups",
         )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "cache_minutes" in self.fields:
+            self.fields["cache_minutes"].required = False
+
+    def clean_cache_minutes(self) -> int:
+        """Empty says the same as 0."""
+        return int(self.cleaned_data.get("cache_minutes") or 0)
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or self.cleaned_data

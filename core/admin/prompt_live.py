@@ -17,6 +17,9 @@ LIVE = {
     "description": "the description",
     "most_attempts": "the most attempts",
     "give_up_after": "when it is given up",
+    "fallback": "what answers instead",
+    "cache_minutes": "how long answers are kept",
+    "cache_shared": "whose kept answers one gets",
     "access": "who may use it",
     "groups": "the groups",
 }

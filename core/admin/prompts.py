@@ -66,7 +66,7 @@ class PromptAdmin(Explained, ModelAdmin[Prompt]):
             kwargs["widget"] = UnfoldAdminTextareaWidget(attrs={"rows": 4, "class": "claudeapp-template"})
             kwargs["form_class"] = SchemaField
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        return without_links(field) if db_field.name == "groups" else field
+        return without_links(field) if db_field.name in {"groups", "fallback"} else field
 
     def formfield_for_manytomany(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
         kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget()
@@ -85,7 +85,8 @@ class PromptAdmin(Explained, ModelAdmin[Prompt]):
                 "Model and limits",
                 {"fields": ("model", ("max_tokens", "effort"), "output_schema", "run_again_if_lost")},
             ),
-            ("If Claude does not answer", {"fields": (("most_attempts", "give_up_after"),), **live}),
+            ("If Claude does not answer", {"fields": (("most_attempts", "give_up_after"), "fallback"), **live}),
+            ("If the same is asked again", {"fields": ("cache_minutes", "cache_shared"), **live}),
             ("Who may use it", {"fields": ("access", *confirm, "groups"), **live}),
         )
 

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
 
-from core.models import Prompt, User
+from core.models import FallbackChain, Prompt, User
 
 Submission = Callable[..., dict[str, Any]]
 SignIn = Callable[[User], Client]
@@ -109,3 +109,17 @@ def test_a_prompt_that_is_open_already_asks_nothing_again(
     assert "Open it to everyone, at once" not in page.content.decode()
     answer = as_(publisher).post(page_of(prompt), submission(prompt, name="Other"))
     assert answer.status_code == 302
+
+
+def test_what_answers_instead_and_kept_answers_are_changed_by_publishers_at_once(
+    prompt: Prompt, editor: User, publisher: User, as_: SignIn, submission: Submission
+) -> None:
+    chain = FallbackChain.objects.create(name="Cheap first", answer="Please call us.")
+    more = {"fallback": chain.pk, "cache_minutes": 60, "cache_shared": "on"}
+    as_(editor).post(page_of(prompt), submission(prompt, **more))
+    prompt.refresh_from_db()
+    assert (prompt.fallback, prompt.cache_minutes, prompt.cache_shared) == (None, 0, False)
+    page = as_(publisher).post(page_of(prompt), submission(prompt, **more), follow=True).content.decode()
+    prompt.refresh_from_db()
+    assert (prompt.fallback, prompt.cache_minutes, prompt.cache_shared) == (chain, 60, True)
+    assert "what answers instead, how long answers are kept, whose kept answers one gets" in page
