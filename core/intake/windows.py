@@ -57,7 +57,7 @@ local states, fits = {{}}, 1
 for i = 1, #KEYS, 2 do
     local state = present(KEYS[i], KEYS[i + 1])
     states[#states + 1] = state
-    local used = math.floor(state[1] * state[2] / expiry) + state[3]
+    local used = math.ceil(state[1] * state[2] / expiry) + state[3]
     if used + tonumber(ARGV[i + 2]) > tonumber(ARGV[i + 1]) then fits = 0 end
 end
 for i = 1, #KEYS, 2 do
@@ -106,7 +106,8 @@ class Use(NamedTuple):
     current_ttl: float = 0.0
 
     def used(self) -> int:
-        return math.floor(self.previous * self.previous_ttl / MINUTE) + self.current
+        """Rounded up: the library rounds down, which lets one more through when a minute has just ended."""
+        return math.ceil(self.previous * self.previous_ttl / MINUTE) + self.current
 
     def wait(self, limit: int, amount: int) -> float:
         """Seconds until `amount` fits, if nobody else takes any: never too few. `amount` is not above `limit`."""
@@ -245,5 +246,5 @@ def _counters_of(_pid: int, url: str) -> Counters:
 
 
 def _until_decayed(count: int, ttl: float, room: int) -> float:
-    """Seconds until a minute's `count`, kept for `ttl` more, weighs at most `room`: a millisecond more than that."""
-    return ttl - (room + 1) * MINUTE / count + 0.002
+    """Seconds until a minute's `count`, kept for `ttl` more, weighs at most `room`: two milliseconds more than that."""
+    return ttl - room * MINUTE / count + 0.002

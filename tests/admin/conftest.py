@@ -39,6 +39,7 @@ def submission() -> Callable[..., dict[str, Any]]:
             "effort": prompt.effort,
             "output_schema": "null",
             "run_again_if_lost": "on",
+            "cache_minutes": prompt.cache_minutes,
             "access": prompt.access,
             "variables-TOTAL_FORMS": len(variables),
             "variables-INITIAL_FORMS": len(variables),

@@ -178,6 +178,11 @@ def test_the_wait_is_never_too_short_nor_a_second_too_long(used: tuple[int, int]
         assert after(max(0.0, wait - 0.01)).used() + amount > limit
 
 
+@pytest.mark.parametrize("used", [1, 3, 50])
+def test_what_was_used_a_moment_before_the_minute_ended_still_counts_whole(used: int) -> None:
+    assert Use(used, MINUTE - 0.01, 0, 2 * MINUTE - 0.01).used() == used
+
+
 def test_many_at_once_get_no_more_than_the_limit(key: Key, settings: Settings, counted: str) -> None:
     settings.LIMIT_REQUESTS_PER_MINUTE_KEY = 50
     assert key.user
