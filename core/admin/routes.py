@@ -10,7 +10,7 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
-from core.admin import route_publishing, route_rules, route_trying
+from core.admin import route_publishing, route_rules, route_trying, route_whatif
 from core.admin.base import ModelAdmin, ModelForm, display
 from core.admin.deletion import Explained
 from core.admin.model_names import ModelNameField
@@ -114,6 +114,7 @@ class RouteAdmin(Explained, ModelAdmin[Route]):
             "rule_move": ("<int:pk>/rules/<int:rule_pk>/move/", route_rules.move),
             "rule_delete": ("<int:pk>/rules/<int:rule_pk>/delete/", route_rules.delete),
             "try": ("<int:pk>/try/", route_trying.try_out),
+            "whatif": ("<int:pk>/what-if/", route_whatif.run),
             "publish": ("<int:pk>/publish/", route_publishing.publish),
             "withdraw": ("<int:pk>/withdraw/", route_publishing.withdraw),
             "back": ("<int:pk>/back/", route_publishing.back),
