@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 from dataclasses import dataclass
@@ -103,6 +104,8 @@ def check_message_request(body: dict[str, Any]) -> None:
 
 def source(request: HttpRequest) -> Readable:
     """Where the body is read from; Django reads none whose length was not declared, as a chunked one's is not."""
+    if READ in request.META:
+        return io.BytesIO(request.META[READ])
     chunked = "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower()
     if chunked and request.META.get("wsgi.input_terminated"):
         terminated: Readable = request.META["wsgi.input"]
