@@ -12,24 +12,31 @@ from core.execution.running import Run
 from core.execution.watching import NobodyWatches, Watch
 from core.models import Call
 
-__all__ = ["Outcome", "run_call", "run_claimed"]
+__all__ = ["Outcome", "run_call"]
 
 log = logging.getLogger(__name__)
 
 
-def run_call(call_id: uuid.UUID, watch: Watch | None = None, sending: Sending | None = None) -> Outcome:
+def run_call(call: uuid.UUID | Call, watch: Watch | None = None, sending: Sending | None = None) -> Outcome:
     """Claim, send and settle one call; answers at once where it is somebody else's or has ended.
 
-    `sending` is the request as a program sent it; without it the call's own is sent, streamed but on the sync lane.
+    A call that was stored as claimed (`claimed_here`) is run as it is. `sending` is the request as a program sent it;
+    without it the call's own is sent, streamed but on the sync lane.
     """
-    call = Call.objects.select_related("version", "key", "prompt").claim(call_id, lease_time())
-    return Outcome() if call is None else run_claimed(call, watch, sending)
-
-
-def run_claimed(call: Call, watch: Watch | None = None, sending: Sending | None = None) -> Outcome:
-    """The same for a call that this process has claimed, or has stored as claimed (`Call.claimed`)."""
-    sending = sending or Sending(call.request, streamed=call.lane != Call.Lane.SYNC)
-    with kept(call):
-        outcome = Run(call, watch or NobodyWatches(), sending).to_its_end()
-    log.info("call %s, attempt %s: %s", call.pk, call.attempt, outcome.status or "taken over by another process")
+    mine = _claimed(call)
+    if mine is None:
+        return Outcome()
+    sending = sending or Sending(mine.request, streamed=mine.lane != Call.Lane.SYNC)
+    with kept(mine):
+        outcome = Run(mine, watch or NobodyWatches(), sending).to_its_end()
+    log.info("call %s, attempt %s: %s", mine.pk, mine.attempt, outcome.status or "taken over by another process")
     return outcome
+
+
+def _claimed(call: uuid.UUID | Call) -> Call | None:
+    if isinstance(call, Call) and call.claimed_here:
+        # Once: whoever starts it a second time has to ask the database.
+        call.claimed_here = False
+        return call
+    identifier = call.pk if isinstance(call, Call) else call
+    return Call.objects.select_related("version", "key", "prompt").claim(identifier, lease_time())

@@ -121,7 +121,7 @@ def _made(wanted: Wanted) -> Call:
 
 
 def _whole(call: Call, wanted: Wanted, standing: limits.Standing) -> HttpResponseBase:
-    outcome = run_call(call.pk, None, wanted.sending())
+    outcome = run_call(call, None, wanted.sending())
     prefetch_related_objects([call], "cost_records")
     limits.give(standing, tokens_of(call))
     response = _answer(outcome)
@@ -142,7 +142,7 @@ def _stream(request: HttpRequest, call: Call, wanted: Wanted, standing: limits.S
     feed = streams.Feed(cancel_when_left=wanted.key.cancel_when_left)
     # The thread of the stream has one of its own; were this one kept, they would wait for each other.
     give_back_connection()
-    streams.start(call.pk, wanted.sending(), feed, partial(_count, call, standing))
+    streams.start(call, wanted.sending(), feed, partial(_count, call, standing))
     outcome = feed.wait_for_first()
     if outcome is not None:
         # It ended before anything could be shown, so that the program gets an error's own status.

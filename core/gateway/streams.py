@@ -11,7 +11,6 @@ import json
 import logging
 import threading
 import time
-import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
@@ -119,23 +118,23 @@ class Feed(NobodyWatches):
             self._pieces.clear()
 
 
-def start(call_id: uuid.UUID, sending: Sending, feed: Feed, afterwards: Callable[[], None]) -> None:
+def start(call: Call, sending: Sending, feed: Feed, afterwards: Callable[[], None]) -> None:
     """Run a call in a thread of its own that feeds its response. It is not stopped by the end of the process's work."""
-    threading.Thread(target=_run, args=(call_id, sending, feed, afterwards), name=f"call-{call_id}").start()
+    threading.Thread(target=_run, args=(call, sending, feed, afterwards), name=f"call-{call.pk}").start()
 
 
-def _run(call_id: uuid.UUID, sending: Sending, feed: Feed, afterwards: Callable[[], None]) -> None:
+def _run(call: Call, sending: Sending, feed: Feed, afterwards: Callable[[], None]) -> None:
     outcome = Outcome()
     try:
-        outcome = run_call(call_id, feed, sending)
+        outcome = run_call(call, feed, sending)
     except Exception:
         # Whoever renews the lease has stopped, so that the sweeper settles the call.
-        log.exception("the stream of call %s failed", call_id)
+        log.exception("the stream of call %s failed", call.pk)
     feed.finish(outcome)
     try:
         afterwards()
     except Exception:
-        log.exception("the limits did not learn of call %s", call_id)
+        log.exception("the limits did not learn of call %s", call.pk)
     finally:
         connections.close_all()
 

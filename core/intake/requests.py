@@ -12,10 +12,11 @@ from typing import Any
 from django.db import transaction
 
 from core.execution.fallbacks import chain_of, with_fallbacks
+from core.execution.lease import lease_time
 from core.intake.kept import Keeping, give_again
 from core.jobs.dispatch import dispatch
 from core.models import Call, Key, Prompt, User
-from core.routing.choose import Plan, UnknownModelError, plan
+from core.routing.choose import Plan, UnknownModelError, choose, plan
 from core.routing.names import for_key
 from core.routing.reserving import reserve
 
@@ -53,6 +54,7 @@ class Asking:
 def accept_request(body: Mapping[str, Any], asking: Asking, stored: Mapping[str, Any] | None = None) -> Call:
     """Store a call for this Messages request with what it reserves of its budgets, in one transaction.
 
+    Where somebody waits for the answer, it is stored as claimed by this process: give the object itself to `run_call`.
     `stored` is the request as it is kept, `kept_form(body)`, where the caller has it already. Raises
     `UnknownModelError`, `NotAllowedError`, `OverBudgetError` and `UnreadableRequestError`.
     """
@@ -62,8 +64,11 @@ def accept_request(body: Mapping[str, Any], asking: Asking, stored: Mapping[str,
     kept = asking.keeping.find()
     if kept is not None:
         return give_again(kept, **fields)
+    call = Call(**fields, routing=planned.as_json(), keep_digest=asking.keeping.digest)
+    if asking.lane != Call.Lane.QUEUE:
+        _claim(call, body, planned)
     with transaction.atomic():
-        call = Call.objects.create(**fields, routing=planned.as_json(), keep_digest=asking.keeping.digest)
+        call.save(force_insert=True)
         _reserve(call, body, planned)
         if asking.lane == Call.Lane.QUEUE:
             transaction.on_commit(partial(dispatch, call.pk))
@@ -94,6 +99,16 @@ def _fields(asking: Asking, stored: Mapping[str, Any]) -> dict[str, Any]:
         "request": stored,
         "request_digest": asking.digest,
     }
+
+
+def _claim(call: Call, body: Mapping[str, Any], planned: Plan) -> None:
+    """Claim it before it is stored, and note that it is sent where its model is sure already: each saves a commit."""
+    for name, value in Call.claimed(lease_time()).items():
+        setattr(call, name, value)
+    call.claimed_here = True
+    if planned.version is None:
+        choice = choose(call, body)
+        call.model, call.reason, call.sent_at = choice.model, choice.reason, call.started_at
 
 
 def _reserve(call: Call, body: Mapping[str, Any], planned: Plan) -> None:

@@ -174,6 +174,9 @@ class Call(models.Model):
 
     objects = CallQuerySet.as_manager()
 
+    # Whether this very object was stored as claimed, so that nobody else runs it.
+    claimed_here = False
+
     class Meta:
         ordering: ClassVar = ["-created_at", "-id"]
         indexes: ClassVar = [

@@ -16,7 +16,7 @@ from core.costs import budgets
 from core.execution import pacing
 from core.execution.lease import lease_time
 from core.execution.recovery import recover
-from core.execution.run import run_call, run_claimed
+from core.execution.run import run_call
 from core.models import Budget, BudgetWindow, Call, CostRecord, FailedAttempt, Key, User
 from core.simulator.server import Simulator
 from tests.execution.programs import LONG, Ask, Program, body, ledger_is_the_bill
@@ -242,12 +242,14 @@ def test_out_of_pace_the_queue_waits_and_it_was_no_attempt(ask: Ask) -> None:
 def test_a_call_stored_as_claimed_is_run_without_another_claim(ask: Ask, simulator: Simulator) -> None:
     request = body()
     call = ask(request, **Call.claimed(lease_time()))
+    call.claimed_here = True
     assert run_call(call.pk).status == "", "nobody else can claim it"
 
-    outcome = run_claimed(call, None, Sending(request, streamed=False))
+    outcome = run_call(call, None, Sending(request, streamed=False))
 
     call.refresh_from_db()
     assert (outcome.status, call.status, call.attempt) == ("succeeded", "succeeded", 1)
+    assert run_call(call).status == "", "nor is it run twice"
     assert ledger_is_the_bill(simulator)
 
 

@@ -38,7 +38,7 @@ def chat(request: HttpRequest, body: Chat, response: HttpResponse) -> dict[str, 
 
 
 def _run(mine: Asked) -> Call:
-    outcome = run_call(mine.call.pk)
+    outcome = run_call(mine.call)
     call = mine.call
     call.refresh_from_db()
     prefetch_related_objects([call], "cost_records")
