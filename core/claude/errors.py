@@ -16,19 +16,6 @@ if TYPE_CHECKING:
 
 # The API's own types for the faults that pass; they also come as an event in a stream whose status was 200.
 PASSING_TYPES = frozenset({"rate_limit_error", "overloaded_error", "api_error", "timeout_error"})
-# Source: the API's page on errors.
-STATUS_OF_TYPE = {
-    "invalid_request_error": 400,
-    "authentication_error": 401,
-    "billing_error": 402,
-    "permission_error": 403,
-    "not_found_error": 404,
-    "request_too_large": 413,
-    "rate_limit_error": 429,
-    "api_error": 500,
-    "timeout_error": 504,
-    "overloaded_error": 529,
-}
 # No person and no wait inside a call's life lifts these; the API sends them as 429 without a `retry-after`.
 SPEND_LIMIT_CODES = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached"})
 # A workspace's own limit comes as 400 and has no code, only these words, and then a day.
@@ -77,24 +64,6 @@ class ClaudeError(Exception):
 
     def __str__(self) -> str:
         return f"{self.type}: {self.message}"
-
-    def as_body(self) -> dict[str, Any]:
-        """The API's own error body, or one of that shape for what the API did not say itself."""
-        if self.body is not None:
-            return self.body
-        kind = self.type if self.type in STATUS_OF_TYPE else "api_error"
-        return {
-            "type": "error",
-            "error": {"type": kind, "message": self.message},
-            "request_id": self.request_id or None,
-        }
-
-    @property
-    def answer_status(self) -> int:
-        """The HTTP status that whoever waits for the answer gets: Claude's own, or the one that belongs to the type."""
-        if self.status is not None and self.status >= 400:
-            return self.status
-        return STATUS_OF_TYPE.get(self.type, 500)
 
 
 @contextlib.contextmanager

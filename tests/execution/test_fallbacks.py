@@ -97,9 +97,9 @@ def test_without_a_chain_an_open_breaker_refuses_at_once(ask: Ask, simulator: Si
 
     call.refresh_from_db()
     assert outcome.error is not None
-    assert (outcome.status, call.status, outcome.error.answer_status) == ("dead", "dead", 529)
+    assert (outcome.status, call.status, outcome.error.status) == ("dead", "dead", 529)
     assert 1 <= int(outcome.error.headers["retry-after"]) <= 30
-    assert outcome.error.as_body()["error"]["type"] == "overloaded_error"
+    assert outcome.error.type == "overloaded_error"
     assert simulator.bill()["entries"] == []
 
 
