@@ -167,7 +167,7 @@ def test_a_reader_never_misses_a_record_nor_sees_it_twice(call: Call) -> None:
     for thread in [*rollers, *readers]:
         thread.join()
     assert _problems == []
-    assert len(seen) > 20
+    assert any(0 < total < WRITERS * EACH for _, total, _ in seen), "nobody read while others wrote"
     for before, total, after in seen:
         assert before <= total <= after
     roll_up_all()
