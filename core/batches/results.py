@@ -1,0 +1,79 @@
+"""Which lines does the file have that comes back: the table as it was, and what Claude made of each row?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from core.models import Batch, BatchRow, Call
+
+CHUNK = 500
+# Beside the answer.
+TOLD = ["status", "error", "model", "cost USD"]
+
+
+def result_rows(batch: Batch) -> Iterator[list[Any]]:
+    """A heading and then each row in the order of the table; a structured answer is spread over columns.
+
+    For `reports.files.csv_pieces` and `reports.workbook.xlsx_pieces`, which defuse what a spreadsheet would execute.
+    """
+    columns: list[str] = batch.columns or []
+    fields = _fields(batch)
+    yield [*columns, *_apart(columns, [*(fields or ["answer"]), *TOLD])]
+    position = -1
+    rows = BatchRow.objects.filter(batch=batch).select_related("call").prefetch_related("call__cost_records")
+    while chunk := list(rows.filter(position__gt=position).order_by("position")[:CHUNK]):
+        position = chunk[-1].position
+        for row in chunk:
+            cells = [*(row.cells or []), *[""] * len(columns)][: len(columns)]
+            yield [*cells, *_answer(row.call, fields), *_told(row.call)]
+
+
+def _apart(columns: list[str], ours: list[str]) -> list[str]:
+    """Our columns' names; one that the table has already gets a number."""
+    taken = {name.casefold() for name in columns}
+    named = []
+    for name in ours:
+        free = name
+        number = 2
+        while free.casefold() in taken:
+            free, number = f"{name} {number}", number + 1
+        taken.add(free.casefold())
+        named.append(free)
+    return named
+
+
+def _fields(batch: Batch) -> list[str]:
+    """The names of the parts of a structured answer; none where it is a text, or data of another shape."""
+    schema = (batch.version.output_schema if batch.version else None) or {}
+    return list(schema.get("properties") or {}) if schema.get("type") == "object" else []
+
+
+def _answer(call: Call, fields: list[str]) -> list[Any]:
+    if not fields:
+        return [call.text]
+    try:
+        said = json.loads(call.text)
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        # Cut off, or refused: what there is stands in the first column.
+        return [call.text, *[""] * (len(fields) - 1)]
+    return [_plain(said.get(name)) for name in fields]
+
+
+def _plain(value: Any) -> Any:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return str(value)
+    return value if isinstance(value, str | int) else json.dumps(value, ensure_ascii=False)
+
+
+def _told(call: Call) -> list[Any]:
+    cost = call.cost if call.finished else Decimal(0)
+    return [call.get_status_display(), call.error_message, call.model, "unknown" if cost is None else cost]
