@@ -15,7 +15,7 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from core.batches.bodies import MOST_ROW_BYTES, Filling, encoded
@@ -138,6 +138,9 @@ class _Writing:
                 raise OvertakenError
             Call.objects.bulk_create([call for call, _ in made])
             BatchRow.objects.bulk_create([row for _, row in made])
+        # The rest of the rows may come slowly; nobody holds a database connection meanwhile.
+        if not connection.in_atomic_block:
+            connection.close()
 
     def close(self) -> None:
         """Say where the last part ends."""
