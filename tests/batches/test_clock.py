@@ -16,7 +16,7 @@ from tests.batches.conftest import tended
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def waiting() -> list[str]:
+def waiting() -> list[str | None]:
     return [job.func_name for job in django_rq.get_queue(jobs.BATCHES).jobs]
 
 
