@@ -16,10 +16,10 @@ from django.urls import reverse
 
 from core.admin.base import page, require, signed_in
 from core.costs import budgets
-from core.costs.estimate import estimate
 from core.intake.accept import InvalidInputsError, run_again
 from core.jobs.dispatch import release
 from core.models import Call, User
+from core.routing.estimating import estimate_asked
 from core.templatetags.admin_words import usd
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _again(call: Call, user: User) -> Call | str:
 
 
 def _ask(model_admin: CallAdmin, request: HttpRequest, calls: list[Call], original: Call | None) -> HttpResponse:
-    estimates = [estimate(call.request, call.prompt).likely for call in calls]
+    estimates = [estimate_asked(call.request, call.prompt).likely for call in calls]
     known = [amount for amount in estimates if amount is not None]
     likely = usd(sum(known, Decimal(0)) if len(known) == len(estimates) else None)
     return page(

@@ -16,6 +16,7 @@ from core.admin.filters import ModelFilter, StatusFilter
 from core.admin.key_rights import may_view
 from core.models import Call, CostRecord
 from core.prompts.conversation import turns_of
+from core.routing.traces import trace_of
 from core.templatetags.admin_words import TONES, cost_of, moment, seconds, trouble
 
 # What a list does not show; an answer can be as long as a book.
@@ -108,6 +109,7 @@ class CallAdmin(Endless, ReadOnly, ModelAdmin[Call]):
         return {
             "title": "Call",
             "call": call,
+            "trace": trace_of(call),
             "turns": turns_of(call.request),
             "records": list(call.cost_records.all()),
             "failed": list(call.failed_attempts.all()),

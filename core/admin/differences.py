@@ -34,6 +34,7 @@ def sections(content: Mapping[str, Any]) -> dict[str, str]:
     """A content in the shape of `Prompt.content()`, as the texts that a person edits."""
     limits = {
         "Model": content["model"],
+        **({"Chosen by": content["asked"]} if content.get("asked") else {}),
         "Longest answer": f"{content['max_tokens']:,} tokens",
         "Effort": content["effort"] or "as the model likes",
         "Runs again by itself if an answer is lost": "yes" if content["run_again_if_lost"] else "no",

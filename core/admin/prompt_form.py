@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.forms import inlineformset_factory
-from unfold.widgets import UnfoldBooleanWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldBooleanWidget
 
 from core.admin.base import ModelForm
 from core.admin.prompt_checks import refusals
 from core.admin.variables import VariableForm
-from core.models import ClaudeModel, Prompt, Variable
+from core.models import ClaudeModel, ModelAlias, Prompt, Route, Variable
 
 
 class SchemaField(forms.JSONField):
@@ -19,6 +19,18 @@ class SchemaField(forms.JSONField):
 
     def prepare_value(self, value: Any) -> Any:
         return "" if value is None or value == "null" else super().prepare_value(value)
+
+
+def _choosers() -> list[Any]:
+    routes = [(f"route:{route.slug}", f"{route} (route)") for route in Route.objects.all()]
+    aliases = [(f"alias:{a.name}", f"{a.name}, now {a.model}") for a in ModelAlias.objects.select_related("model")]
+    return [("", "the model beside, always"), ("Routes", routes), ("Aliases", aliases)]
+
+
+def _chooser(prompt: Prompt) -> str:
+    if prompt.route is not None:
+        return f"route:{prompt.route.slug}"
+    return f"alias:{prompt.alias.name}" if prompt.alias is not None else ""
 
 
 _VariableFormSet = inlineformset_factory(Prompt, Variable, form=VariableForm, extra=0)
@@ -44,6 +56,15 @@ class PromptForm(_Base):
         "can use it from then on, and you pay.",
     )
 
+    # A route or an alias instead of the model: «route:auto», «alias:fast».
+    answered_by = forms.ChoiceField(
+        label="Chosen by",
+        required=False,
+        widget=UnfoldAdminSelectWidget(),
+        help_text="A route chooses by its rules; an alias follows whatever model it stands for. The model beside then "
+        "answers only where that cannot be followed.",
+    )
+
     class Meta:
         model = Prompt
         fields = (
@@ -62,18 +83,28 @@ class PromptForm(_Base):
             "fallback",
             "cache_minutes",
             "cache_shared",
+            "tags",
             "access",
             "groups",
         )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "answered_by" in self.fields:
+            self.fields["answered_by"].choices = _choosers()  # type: ignore[attr-defined]
+            self.initial["answered_by"] = _chooser(self.instance)
         if "cache_minutes" in self.fields:
             self.fields["cache_minutes"].required = False
 
     def clean_cache_minutes(self) -> int:
         """Empty says the same as 0."""
         return int(self.cleaned_data.get("cache_minutes") or 0)
+
+    def clean_answered_by(self) -> str:
+        kind, _, name = self.cleaned_data["answered_by"].partition(":")
+        self.instance.route = Route.objects.get(slug=name) if kind == "route" else None
+        self.instance.alias = ModelAlias.objects.get(name=name) if kind == "alias" else None
+        return str(self.cleaned_data["answered_by"])
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or self.cleaned_data

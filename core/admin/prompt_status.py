@@ -9,10 +9,11 @@ from typing import Any
 from django.contrib.auth.models import AnonymousUser
 
 from core.admin.prompt_checks import Refusal, refusals, warnings
-from core.costs.estimate import Estimate, estimate
+from core.costs.estimate import Estimate
 from core.models import Prompt, PromptVersion, User
 from core.prompts.rendering import problems, render
 from core.reports.edits import EditEffect, edit_effect
+from core.routing.estimating import estimate_asked
 
 
 @dataclass(frozen=True)
@@ -55,4 +56,4 @@ def usual_estimate(prompt: Prompt, content: Mapping[str, Any] | None = None) -> 
     if problems(chosen)[0]:
         return None
     defaults = {variable["name"]: variable["default"] for variable in chosen["variables"]}
-    return estimate(render(chosen, defaults), prompt)
+    return estimate_asked(render(chosen, defaults), prompt)

@@ -34,7 +34,7 @@ class PromptAdmin(Explained, ModelAdmin[Prompt]):
     list_filter = ("access", "model__line")
     search_fields = ("name", "slug", "description")
     search_help_text = "Search by name or address"
-    list_select_related = ("model", "published", "system_prompt")
+    list_select_related = ("model", "route", "alias", "published__route", "published__alias", "system_prompt")
     warn_unsaved_form = True
     actions_submit_line = ["save_and_try"]
     list_before_template = "admin/core/prompt/intro.html"
@@ -83,7 +83,15 @@ class PromptAdmin(Explained, ModelAdmin[Prompt]):
             ("What is sent", {"fields": ("system_prompt", "template")}),
             (
                 "Model and limits",
-                {"fields": ("model", ("max_tokens", "effort"), "output_schema", "run_again_if_lost")},
+                {
+                    "fields": (
+                        ("model", "answered_by"),
+                        ("max_tokens", "effort"),
+                        "output_schema",
+                        "run_again_if_lost",
+                        "tags",
+                    )
+                },
             ),
             ("If Claude does not answer", {"fields": (("most_attempts", "give_up_after"), "fallback"), **live}),
             ("If the same is asked again", {"fields": ("cache_minutes", "cache_shared"), **live}),

@@ -19,11 +19,12 @@ from core.admin.publishing import prompt_for
 from core.admin.try_form import TryForm
 from core.costs.budgets import OverBudgetError
 from core.costs.counting import counted_by_claude
-from core.costs.estimate import Estimate, estimate
+from core.costs.estimate import Estimate
 from core.intake.accept import InvalidInputsError, accept
 from core.live.channel import text_so_far
 from core.models import Call, Prompt, User
 from core.prompts.rendering import render, specs
+from core.routing.estimating import estimate_asked
 
 if TYPE_CHECKING:
     from core.admin.prompts import PromptAdmin
@@ -96,13 +97,12 @@ def answer(request: HttpRequest, pk: int, call_id: uuid.UUID, model_admin: Promp
 def preview_of(prompt: Prompt, inputs: Mapping[str, str], *, ask: bool) -> Preview:
     """What the draft would send for `inputs`; with `ask`, Claude counts its tokens, otherwise they are estimated."""
     request = render(prompt.content(), inputs)
-    tokens = counted_by_claude(request) if ask else None
     rest = {key: value for key, value in request.items() if key not in {"system", "messages"}}
     return Preview(
         system=request.get("system", ""),
         message=request["messages"][0]["content"],
         parameters=json.dumps(rest, indent=2, ensure_ascii=False),
-        estimate=estimate(request, prompt, tokens),
+        estimate=estimate_asked(request, prompt, counted_by_claude if ask else None),
     )
 
 

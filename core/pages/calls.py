@@ -24,6 +24,7 @@ from core.pages.budgets import refused
 from core.pages.errors import helpful_404
 from core.prompts.conversation import readable, turns_of
 from core.prompts.rendering import specs
+from core.routing.traces import trace_of
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ def _context(request: HttpRequest, found: Call) -> dict[str, Any]:
         "attempts": settings.CALL_ATTEMPTS,
         "bill": _bill(found, records),
         "model_name": _model_name(found),
+        "trace": trace_of(found),
         "entered": _entered(found),
         # What came from a program has no form that it was entered in.
         "turns": turns_of(found.request) if found.version_id is None else [],

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from core.costs.budgets import OverBudgetError
 from core.costs.counting import counted_by_claude
-from core.costs.estimate import Estimate, estimate
+from core.costs.estimate import Estimate
 from core.intake.accept import InvalidInputsError, accept
 from core.models import Call, Prompt, PromptVersion
 from core.pages.access import remember, signed_in, visible_calls
@@ -18,6 +18,7 @@ from core.pages.budgets import Refusal, refusal
 from core.pages.errors import helpful_404
 from core.pages.forms import InputsForm
 from core.prompts.rendering import render as render_request
+from core.routing.estimating import estimate_asked
 
 
 @helpful_404
@@ -103,4 +104,4 @@ def _price(version: PromptVersion, form: InputsForm, *, ask: bool = False) -> Es
     """
     typed = {name: "" if value is None else str(value) for name, value in form.typed().items()}
     request = render_request(version.content(), typed)
-    return estimate(request, version.prompt, counted_by_claude(request) if ask else None)
+    return estimate_asked(request, version.prompt, counted_by_claude if ask else None)

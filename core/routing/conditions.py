@@ -111,8 +111,10 @@ def _structured(facts: Facts) -> bool:
     return facts.structured
 
 
-def _words(facts: Facts, words: re.Pattern[str]) -> bool:
-    return words.search(facts.folded) is not None
+def _words(facts: Facts, words: Words) -> bool:
+    return not words.single.isdisjoint(facts.words) or any(
+        start in facts.folded and phrase.search(facts.folded) for start, phrase in words.phrases
+    )
 
 
 def _pattern(facts: Facts, pattern: Any) -> bool:
@@ -150,10 +152,25 @@ def _place(route: str, caller: str) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64 * 100
 
 
-def any_word(words: list[str]) -> re.Pattern[str]:
+@dataclass(frozen=True)
+class Words:
+    """Single words, which are looked up, and the rest, which is searched for if its beginning is there at all."""
+
+    single: frozenset[str]
+    phrases: tuple[tuple[str, re.Pattern[str]], ...]
+
+
+def any_word(words: list[str]) -> Words:
     """Finds whole words or phrases in folded text; any white space stands for any other."""
-    found = ["\\s+".join(map(re.escape, word.casefold().split())) for word in words if word.strip()]
-    return re.compile(rf"(?<!\w)(?:{'|'.join(found)})(?!\w)") if found else re.compile(r"(?!)")
+    folded = [parts for word in words if (parts := word.casefold().split())]
+    single = [parts[0] for parts in folded if len(parts) == 1 and re.fullmatch(r"\w+", parts[0])]
+    phrases = [parts for parts in folded if parts[0] not in single or len(parts) > 1]
+    return Words(frozenset(single), tuple((parts[0], _phrase(parts)) for parts in phrases))
+
+
+def _phrase(parts: list[str]) -> re.Pattern[str]:
+    between = r"\s+".join(map(re.escape, parts))
+    return re.compile(rf"(?<!\w){between}(?!\w)")
 
 
 def _clock(text: str) -> dt.time:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from django.utils import timezone
 
@@ -15,6 +16,7 @@ from core.costs.estimate import approximate_tokens
 from core.models import Call, Key, User
 from core.routing.languages import language_of
 
+_WORD = re.compile(r"\w+")
 NO_GROUPS: frozenset[int] = frozenset()
 # Kinds of content blocks, and what a rule calls them.
 _HOLDS = {"image": "image", "document": "document"}
@@ -53,11 +55,36 @@ class Facts:
         """The text for comparing words without regard to capitals."""
         return self.text.casefold()
 
+    @functools.cached_property
+    def words(self) -> frozenset[str]:
+        """Each of its words once, without regard to capitals."""
+        return frozenset(_WORD.findall(self.folded))
+
+
+T = TypeVar("T")
+
+
+class _Once(Generic[T]):
+    """A function that is called once and then remembers; quicker to make than one of `functools`, for each request makes five."""
+
+    __slots__ = ("_made", "_make")
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+
+    def __call__(self) -> T:
+        try:
+            return self._made
+        except AttributeError:
+            self._made = self._make()
+            return self._made
+
 
 def facts_of(call: Call, request: Mapping[str, Any], route: str, class_of: Callable[[str], str]) -> Facts:
     """The facts of this call, whose row need not be stored; `request` is its Messages request."""
+    text = asked_text(request)
     return Facts(
-        text=asked_text(request),
+        text=text,
         prompt=call.prompt_id,
         user=call.user_id,
         key=call.key_id,
@@ -66,12 +93,12 @@ def facts_of(call: Call, request: Mapping[str, Any], route: str, class_of: Calla
         structured=_structured(request),
         caller=_caller(call),
         route=route,
-        input_tokens=functools.cache(lambda: input_tokens(request)),
-        tags=functools.cache(lambda: _tags(call)),
-        groups=functools.cache(lambda: _groups(call)),
-        language=functools.cache(lambda: language_of(asked_text(request))),
+        input_tokens=_Once(lambda: input_tokens(request)),
+        tags=_Once(lambda: _tags(call)),
+        groups=_Once(lambda: _groups(call)),
+        language=_Once(lambda: language_of(text)),
         class_of=class_of,
-        budget_left=functools.cache(lambda: budgets.share_left(call)),
+        budget_left=_Once(lambda: budgets.share_left(call)),
     )
 
 

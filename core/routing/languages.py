@@ -10,7 +10,7 @@ import unicodedata
 from collections import Counter
 
 # Characters of a text that are looked at.
-READS = 2_000
+READS = 400
 # A language must have so many of its small words there, and more than any other.
 ENOUGH = 2
 
@@ -35,9 +35,9 @@ _SMALL_WORDS = {
     "cs": "a aby ale ani bez bude by být co což do h i je jeho jejich jen ještě jsem jsme jsou jste já k kde když "
     "která které který mi mu na nebo není o od po pro proto protože při s se si tak také ten to toto u už v ve "
     "z za že",
-    "da": "af alle at blev bliver de dem den der det dig dog du efter eller en end er et for fra han har havde hun "
-    "hvad hvis hvor i ikke ind jeg kan kunne man med men mig min når og også om op os på sig skal som så til "
-    "ud var vi vil",
+    "da": "af alle at blev bliver de dem den denne der det dette dig dog du efter eller en end er et for fra han har "
+    "havde hun hvad hvis hvor hvordan hvorfor i ikke ind jeg kan kunne man med meget men mig min noget når og "
+    "også om op os på sig skal som så til tilbage ud var vi vil være",
     "de": "aber als am an auch auf aus bei bin bis bitte da damit das dass dem den der des die dies diese doch du "
     "durch ein eine einem einen einer es für gibt hat ich ihr im in ist ja kann kein mich mir mit nach nicht "
     "noch nur oder sehr sein sich sie sind so um und uns unser vom von war warum was wenn werden wie wir wird "
@@ -62,8 +62,8 @@ _SMALL_WORDS = {
     "ik in is je kan kunnen maar me meer met mij mijn moet na naar niet nog nu of om onder ons ook op over te "
     "tot uit van veel voor waar waarom was wat we wel werd wij worden wordt zal ze zich zij zijn zo zou",
     "no": "alle at av ble blir da de deg den denne der det dette du eller en er et etter for fordi fra gjøre går ha "
-    "han har hva hvis hvor hvordan hvorfor i ikke ja jeg kan man med meg men mer min noe nå når og også om opp "
-    "oss på seg skal som så til ut var ved vi vil være",
+    "han har hva hvis hvor hvordan hvorfor i ikke ja jeg kan man med meg men mer min mye noe nå når og også om "
+    "opp oss på seg skal som så til tilbake ut var ved vi vil være",
     "pl": "a aby albo ale bardzo bez być był była ci co czy dla do gdy gdzie i ich ja jak jako je jest jestem już "
     "kiedy kto która które który ma mnie może mu na nad nie o od on ona oraz po pod przez przy się są ta tak "
     "także tego ten to tu tylko tym w we więc z za ze że",
@@ -95,7 +95,12 @@ def language_of(text: str) -> str:
 
 def _by_script(text: str) -> str:
     """The language of most letters, where they are not Latin."""
-    scripts = Counter(unicodedata.name(letter, "").split(" ")[0].split("-")[0] for letter in text if letter.isalpha())
+    if text.isascii():
+        return ""
+    scripts: Counter[str] = Counter()
+    for letter, number in Counter(text).items():
+        if letter.isalpha():
+            scripts["LATIN" if letter.isascii() else unicodedata.name(letter, "").split(" ")[0].split("-")[0]] += number
     # A few signs of Kana make a text full of Chinese characters Japanese.
     if scripts["HIRAGANA"] + scripts["KATAKANA"] > scripts["CJK"] / 20 and scripts["HIRAGANA"] > scripts["LATIN"]:
         return "ja"
@@ -107,14 +112,14 @@ def _by_script(text: str) -> str:
 
 def _by_small_words(text: str) -> str:
     """The language with the most small words; a word that several share counts less for each."""
-    scores: Counter[str] = Counter()
-    found: Counter[str] = Counter()
-    for word in _WORD.findall(text.replace("’", "'")):
+    scores: dict[str, int] = {}
+    found: dict[str, int] = {}
+    for word, number in Counter(_WORD.findall(text.replace("’", "'"))).items():
         languages = _LANGUAGES_OF_WORD.get(word, ())
         for language in languages:
-            scores[language] += 60 // len(languages)
-            found[language] += 1
-    best = scores.most_common(2)
-    if not best or found[best[0][0]] < ENOUGH or (len(best) > 1 and best[0][1] == best[1][1]):
+            scores[language] = scores.get(language, 0) + number * 60 // len(languages)
+            found[language] = found.get(language, 0) + number
+    best = max(scores, key=lambda language: scores[language], default="")
+    if not best or found[best] < ENOUGH or sum(score == scores[best] for score in scores.values()) > 1:
         return ""
-    return best[0][0]
+    return best

@@ -76,18 +76,13 @@ def decide(route: Compiled, facts: Facts) -> Decision:
     """The first rule of which all conditions hold, or the default."""
     failed: list[tuple[int, int]] = []
     for place, rule in enumerate(route.rules):
-        where = _first_failure(rule, facts)
-        if where is None:
+        for where, test in rule.tests:
+            if not test(facts):
+                failed.append((place, where))
+                break
+        else:
             return Decision(rule.outcome, place, tuple(failed))
-        failed.append((place, where))
     return Decision(route.default, None, tuple(failed))
-
-
-def _first_failure(rule: Rule, facts: Facts) -> int | None:
-    for where, test in rule.tests:
-        if not test(facts):
-            return where
-    return None
 
 
 def _rule(stored: Mapping[str, Any], place: int) -> Rule:

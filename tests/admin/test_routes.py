@@ -9,8 +9,9 @@ import pytest
 from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from core.models import Call, Classifier, CostRecord, ModelAlias, Route, User
+from core.models import Call, Classifier, CostRecord, ModelAlias, Prompt, Route, User
 from core.routing.choose import plan
 
 As = Callable[[User], Client]
@@ -210,3 +211,31 @@ def test_a_classifier_needs_its_default_among_its_labels(as_: As, operator: User
     assert as_(operator).post(page, {**values, "default_label": "simple"}).status_code == 302
     classifier.refresh_from_db()
     assert (classifier.default_label, classifier.characters) == ("simple", 300)
+
+
+def test_a_prompt_is_set_to_a_route_an_alias_or_a_model(
+    as_: As, publisher: User, prompt: Prompt, ready_made: None, submission: Callable[..., dict[str, Any]]
+) -> None:
+    client, page = as_(publisher), reverse("admin:core_prompt_change", args=[prompt.pk])
+    for chosen, asked in (("route:auto", "auto"), ("alias:best", "best"), ("", None)):
+        client.post(page, submission(prompt, answered_by=chosen, tags="Legal, long"))
+        prompt = Prompt.objects.get(pk=prompt.pk)
+        assert prompt.content().get("asked") == asked
+        assert prompt.changed_since_published is bool(asked)
+        assert client.get(page).status_code == 200
+    assert prompt.tag_list() == ["legal", "long"]
+
+
+def test_what_if_shows_what_would_change(as_: As, editor: User, prompt: Prompt, ready_made: None) -> None:
+    Call.objects.create(user=editor, status=Call.Status.SUCCEEDED, model="claude-opus-5-5", request={"messages": []})
+    route = Route.objects.get(slug="auto")
+    client = as_(editor)
+    assert client.get(address("whatif", route.pk)).status_code == 200
+    today = timezone.localdate().isoformat()
+    chosen = {"first": today, "last": today, "most": "100", "asked": "", "prompt": ""}
+    page = client.get(address("whatif", route.pk), chosen).content.decode()
+    assert "1 of 1 calls would get another model" in page
+    assert "claude-sonnet-5-5" in page
+    assert "Ask about 1 of them" in page
+    empty = client.get(address("whatif", route.pk), {**chosen, "first": "2020-01-01", "last": "2020-01-02"})
+    assert "There is no answered call in this time." in empty.content.decode()

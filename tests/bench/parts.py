@@ -66,6 +66,11 @@ PARTS: dict[str, Part] = {
     "start": Part(
         "tests.bench.lambda_start", "how long a function takes from cold to its first answer", database=False
     ),
+    "routing": Part(
+        "tests.bench.routing",
+        "a choice among 200 rules, and a what-if over past calls",
+        {"calls": (10_000, "past calls")},
+    ),
     "batches": Part(
         "tests.bench.batches",
         "how long a batch takes to Claude and back, and in how much memory",
@@ -84,6 +89,7 @@ FULL: list[list[str]] = [
     ["gateway"],
     ["start"],
     ["batches"],
+    ["routing"],
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
@@ -29,7 +30,9 @@ from core.models import (
 from core.routing import names
 from core.routing.book import version_of
 from core.routing.choose import UnknownModelError, choose, plan
+from core.routing.estimating import estimate_asked
 from core.routing.reserving import reserve
+from core.routing.traces import trace_of
 from core.simulator.server import Simulator
 from tests.routing.bill import billed
 
@@ -295,3 +298,24 @@ def test_a_worker_that_ends_while_it_classifies_does_not_forget_the_question(rea
     assert not taken.hand_back()
     assert taken.mark_classifying("")
     assert taken.hand_back()
+
+
+def test_a_call_says_which_rules_were_looked_at(ready_made: None, outsider: User, client: Client) -> None:
+    call = run("auto", f"Ten. {says('complex')}", user=outsider)
+    trace = trace_of(call)
+    assert trace is not None
+    assert [(rule.title, rule.matched) for rule in trace.rules] == [("simple → fast", False), ("complex → best", True)]
+    assert trace.rules[0].why == "the class by Complexity is «simple»"
+    client.force_login(outsider)
+    page = client.get(call.get_absolute_url()).content.decode()
+    assert "2 of «Auto», version 1" in page
+    assert "did not match, for it is not so that the class by Complexity is «simple»" in page
+    assert trace_of(run("fast", "Eleven.")) is None
+
+
+def test_a_routes_price_lies_between_its_models(ready_made: None) -> None:
+    request = {"model": "auto", "max_tokens": 500, "messages": [{"role": "user", "content": "Hello"}]}
+    ranged = estimate_asked(request, None)
+    each = {model: estimate_asked({**request, "model": model}, None) for model in (HAIKU, SONNET, OPUS)}
+    assert (ranged.low, ranged.high, ranged.at_most) == (each[HAIKU].low, each[OPUS].high, each[OPUS].at_most)
+    assert ranged.likely == each[SONNET].likely == estimate_asked({**request, "model": "standard"}, None).likely
