@@ -88,7 +88,7 @@ def release_many(request: HttpRequest, calls: QuerySet[Call]) -> None:
     if number:
         messages.success(request, f"{_calls(number)} released. If the limit is still reached, Claude says so again.")
     if number < len(chosen):
-        messages.warning(request, f"{_calls(len(chosen) - number)} were not held by Claude's spend limit.")
+        messages.warning(request, f"{_calls(len(chosen) - number)} not released: not held by Claude's spend limit.")
 
 
 def _say_canceled(request: HttpRequest, calls: Iterable[Call]) -> None:
