@@ -57,10 +57,13 @@ class Publisher:
 
     def _publish(self, kind: str, data: str) -> None:
         try:
-            connection = quick_redis()
-            connection.xadd(self._key, {"kind": kind, "data": data}, maxlen=MOST_PIECES, approximate=True)
-            if self._pieces % RENEWED_EACH == 0 or kind == "ended":
-                connection.expire(self._key, KEPT_FOR)
+            with quick_redis().pipeline(transaction=False) as pipe:
+                pipe.xadd(self._key, {"kind": kind, "data": data}, maxlen=MOST_PIECES, approximate=True)
+                # Wakes those who watch; what there is to read is in the stream.
+                pipe.publish(self._key, "")
+                if self._pieces % RENEWED_EACH == 0 or kind == "ended":
+                    pipe.expire(self._key, KEPT_FOR)
+                pipe.execute()
             self._pieces += 1
         except redis.RedisError as error:
             self._whole = False

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 import uuid
 
 import pytest
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -130,3 +132,49 @@ def test_the_text_so_far_is_the_latest_attempts(call: Call) -> None:
     publisher.text("sec")
     publisher.text("ond")
     assert text_so_far(call.pk) == "second"
+
+
+def test_many_watchers_share_few_connections(call: Call) -> None:
+    """All of them hear each word at once, and the end."""
+    watchers = 100
+
+    async def listen(blocks: list[str]) -> None:
+        blocks.extend([block async for block in relay.events(call.pk)])
+
+    async def all_listen() -> tuple[list[list[str]], int]:
+        heard: list[list[str]] = [[] for _ in range(watchers)]
+        tasks = [asyncio.create_task(listen(blocks)) for blocks in heard]
+        await asyncio.sleep(0.5)
+        connections = len(await asyncio.to_thread(quick_redis().client_list))
+        publisher = Publisher(call.pk)
+        await asyncio.to_thread(publisher.started, 1)
+        await asyncio.to_thread(publisher.text, "word")
+        await sync_to_async(finish)(call)
+        await asyncio.to_thread(publisher.ended, Call.Status.SUCCEEDED)
+        await asyncio.gather(*tasks)
+        return heard, connections
+
+    heard, connections = async_to_sync(all_listen)()
+
+    assert connections < 40
+    for blocks in heard:
+        text = "".join(blocks)
+        assert 'event: text\ndata: "word"' in text
+        assert 'event: ended\ndata: "succeeded"' in text
+
+
+def test_a_watcher_is_woken_and_does_not_wait_for_the_next_look(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "PATIENCE", 30)
+
+    async def first_words() -> float:
+        stream = relay.events(call.pk)
+        await anext(stream)
+        waiting = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0.3)
+        said = time.monotonic()
+        await asyncio.to_thread(Publisher(call.pk).text, "word")
+        assert "word" in str(await asyncio.wait_for(waiting, 10))
+        await stream.aclose()  # type: ignore[attr-defined]
+        return time.monotonic() - said
+
+    assert async_to_sync(first_words)() < 2

@@ -1,0 +1,160 @@
+"""How do thousands of watchers in one process wait for words without a connection each?
+
+One connection hears of all calls that anybody here watches; whoever is woken reads what is new. How calls stand is
+asked of the database for many watchers at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import uuid
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import redis.asyncio as aredis
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import Error, connection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from core.live.channel import key_of
+from core.models import Call
+
+log = logging.getLogger(__name__)
+
+# Seconds within which those who ask how their call stands are asked for together.
+GATHER = 0.05
+# Seconds that a connection, an answer, or a free connection may take, and between two tries.
+QUICKLY = 2.0
+READERS = 20
+# What is said of a call that was deleted while somebody watched.
+GONE = "gone"
+
+
+class Hub:
+    """Of one event loop; ends with its last watcher."""
+
+    def __init__(self) -> None:
+        pool = aredis.BlockingConnectionPool.from_url(
+            settings.REDIS_URL,
+            max_connections=READERS + 1,
+            timeout=QUICKLY,
+            decode_responses=True,
+            protocol=2,
+            socket_connect_timeout=QUICKLY,
+            socket_timeout=QUICKLY + 3,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self.redis = aredis.Redis(connection_pool=pool)
+        self._watchers: dict[str, set[asyncio.Event]] = {}
+        self._pubsub: Any = None
+        self._listening: asyncio.Task[None] | None = None
+        self._asked: dict[uuid.UUID, asyncio.Future[str]] = {}
+        self._asking: asyncio.Task[None] | None = None
+
+    async def join(self, key: str) -> asyncio.Event:
+        """The event that is set whenever something is said under `key`."""
+        news = asyncio.Event()
+        first = key not in self._watchers
+        self._watchers.setdefault(key, set()).add(news)
+        if self._listening is None:
+            self._listening = asyncio.create_task(self._listen())
+        elif first and self._pubsub is not None:
+            with contextlib.suppress(RedisError):
+                await self._pubsub.subscribe(key)
+        return news
+
+    async def leave(self, key: str, news: asyncio.Event) -> None:
+        others = self._watchers[key]
+        others.discard(news)
+        if others:
+            return
+        del self._watchers[key]
+        if not self._watchers:
+            await self._close()
+        elif self._pubsub is not None:
+            with contextlib.suppress(RedisError):
+                await self._pubsub.unsubscribe(key)
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with self.redis.pubsub() as pubsub:
+                    await pubsub.subscribe(*self._watchers)
+                    self._pubsub = pubsub
+                    # Something may have been said before, and while there was no connection.
+                    self._wake(self._watchers)
+                    while True:
+                        message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=QUICKLY)
+                        if message:
+                            self._wake([message["channel"]])
+            except RedisError as error:
+                log.warning("calls are followed in the database: %s", error)
+            finally:
+                self._pubsub = None
+            await asyncio.sleep(QUICKLY)
+
+    def _wake(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            for news in self._watchers.get(key, ()):
+                news.set()
+
+    async def status(self, call_id: uuid.UUID) -> str:
+        """How far the call is; GONE where it was deleted, empty where the database does not say."""
+        if call_id not in self._asked:
+            self._asked[call_id] = asyncio.get_running_loop().create_future()
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask())
+        return await asyncio.shield(self._asked[call_id])
+
+    async def _ask(self) -> None:
+        await asyncio.sleep(GATHER)
+        asked, self._asked, self._asking = self._asked, {}, None
+        known = await sync_to_async(_statuses)(list(asked))
+        for call_id, answer in asked.items():
+            if not answer.done():
+                answer.set_result("" if known is None else known.get(call_id, GONE))
+
+    async def _close(self) -> None:
+        _hubs.pop(asyncio.get_running_loop(), None)
+        for task in (self._listening, self._asking):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        await self.redis.aclose(close_connection_pool=True)
+
+
+_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
+
+
+@contextlib.asynccontextmanager
+async def watching(call_id: uuid.UUID) -> AsyncIterator[tuple[Hub, asyncio.Event]]:
+    """This loop's hub, and what wakes whoever watches this call."""
+    loop = asyncio.get_running_loop()
+    hub = _hubs.get(loop)
+    if hub is None:
+        hub = _hubs[loop] = Hub()
+    key = key_of(call_id)
+    news = await hub.join(key)
+    try:
+        yield hub, news
+    finally:
+        await hub.leave(key, news)
+
+
+def _statuses(call_ids: list[uuid.UUID]) -> dict[uuid.UUID, str] | None:
+    """How far these calls are. The connection is given back, for watchers may stay for minutes."""
+    try:
+        return dict(Call.objects.filter(pk__in=call_ids).values_list("pk", "status"))
+    except Error as error:
+        log.warning("nobody knows how the watched calls stand: %s", error)
+        return None
+    finally:
+        if not connection.in_atomic_block:
+            connection.close()
