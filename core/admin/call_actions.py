@@ -81,6 +81,15 @@ def cancel_many(request: HttpRequest, calls: QuerySet[Call]) -> None:
         _say_canceled(request, chosen)
 
 
+def release_all(request: HttpRequest, model_admin: CallAdmin) -> HttpResponse:
+    """Start, by POST, every call that Claude's spend limit holds; another method leads to their list."""
+    require(model_admin.has_rerun_permission(request) and request.user.has_perm("core.view_all_calls"))
+    if request.method == "POST":
+        number = release(Call.objects.parked()[:MOST_RELEASED])
+        messages.success(request, f"{_calls(number)} released. If the limit is still reached, Claude says so again.")
+    return HttpResponseRedirect(f"{reverse('admin:core_call_changelist')}?status=parked")
+
+
 def release_many(request: HttpRequest, calls: QuerySet[Call]) -> None:
     """Start those of the chosen ones that wait for Claude's spend limit to end."""
     chosen = list(calls[:MOST_RELEASED])

@@ -89,6 +89,7 @@ class CallAdmin(Endless, ReadOnly, ModelAdmin[Call]):
     def get_urls(self) -> list[URLPattern]:
         pages: dict[str, tuple[str, Any]] = {
             "demo_remove": ("demo/remove/", demo.remove),
+            "call_release": ("release/", call_actions.release_all),
             "call_again": ("<uuid:pk>/again/", call_actions.run_one_again),
             "call_cancel": ("<uuid:pk>/cancel/", call_actions.cancel_one),
         }

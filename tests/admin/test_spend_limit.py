@@ -77,9 +77,23 @@ def test_what_is_not_held_is_not_touched(as_: SignIn, operator: User, held: Call
     assert held.status == Call.Status.WAITING
 
 
+def test_all_are_released_by_one_button(as_: SignIn, operator: User, held: Call) -> None:
+    client = as_(operator)
+    assert "Release 1 call" in client.get(f"{LIST}?status=parked").content.decode()
+    assert "Release 1 call" not in client.get(LIST).content.decode()
+
+    assert "1 call released." in client.post(reverse("admin:core_call_release"), follow=True).content.decode()
+
+    held.refresh_from_db()
+    assert held.status == Call.Status.QUEUED
+    assert client.get(reverse("admin:core_call_release")).status_code == 302
+
+
 @pytest.mark.parametrize("who", ["outsider", "member", "editor", "finance"])
 def test_nobody_else_releases(as_: SignIn, request: pytest.FixtureRequest, who: str, held: Call) -> None:
-    release(as_(request.getfixturevalue(who)), held)
+    client = as_(request.getfixturevalue(who))
+    release(client, held)
+    client.post(reverse("admin:core_call_release"))
 
     held.refresh_from_db()
     assert (held.status, held.parked) == (Call.Status.WAITING, True)
