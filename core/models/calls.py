@@ -46,16 +46,16 @@ class CallQuerySet(models.QuerySet["Call"]):
 
     def parked(self) -> CallQuerySet:
         """Calls that wait for the end of a spend limit."""
-        return self.filter(parked=True)
+        return self.filter(parked=True, not_before__isnull=False)
 
     def waiting(self, until: dt.datetime) -> CallQuerySet:
         """Calls for the queue that wait to be tried again, and may be by then; those that are due first, first."""
-        waiting = self.filter(status=Call.Status.WAITING, lane=Call.Lane.QUEUE, dispatched_at__lte=until)
-        return waiting.order_by("dispatched_at")
+        waiting = self.filter(not_before__lte=until, status=Call.Status.WAITING, lane=Call.Lane.QUEUE)
+        return waiting.order_by("not_before")
 
     def to_sweep(self, now: dt.datetime, until: dt.datetime) -> CallQuerySet:
         """What wants a sweeper: waiting calls that are due until then, and lost ones. Two indexes answer it."""
-        waiting = Q(status=Call.Status.WAITING, lane=Call.Lane.QUEUE, dispatched_at__lte=until)
+        waiting = Q(not_before__lte=until, status=Call.Status.WAITING, lane=Call.Lane.QUEUE)
         return self.filter(waiting | Q(status=Call.Status.RUNNING, lease_until__lt=now)).order_by()
 
     def lost(self, now: dt.datetime) -> CallQuerySet:
@@ -190,8 +190,9 @@ class Call(models.Model):
                 name="call_to_run",
                 condition=Q(status__in=["queued", "waiting"]),
             ),
-            models.Index(fields=["not_before"], name="call_parked", condition=Q(parked=True)),
-            models.Index(fields=["lease_until"], name="call_running", condition=Q(status="running")),
+            # Only what waits or runs has these; a condition on the status is one that SQLite would not see through.
+            models.Index(fields=["not_before"], name="call_waiting", condition=Q(not_before__isnull=False)),
+            models.Index(fields=["lease_until"], name="call_lease", condition=Q(lease_until__isnull=False)),
             models.Index(
                 fields=["key", "request_digest", "-created_at"],
                 name="call_same_request",
@@ -323,7 +324,7 @@ class Call(models.Model):
 
     def end_waiting(self) -> bool:
         """Its time has come: for the queue it is as good as new."""
-        waiting = Q(status=self.Status.WAITING, dispatched_at=self.dispatched_at, dispatched_at__lte=timezone.now())
+        waiting = Q(status=self.Status.WAITING, dispatched_at=self.dispatched_at, not_before__lte=timezone.now())
         return self._change(waiting, status=self.Status.QUEUED, **self._at_once())
 
     def release(self) -> bool:
