@@ -29,9 +29,10 @@ log = logging.getLogger(__name__)
 
 # Seconds within which those who ask how their call stands are asked for together.
 GATHER = 0.05
-# Seconds that a connection, an answer, or a free connection may take, and between two tries.
+# Seconds that a connection or an answer may take, and between two tries.
 QUICKLY = 2.0
-READERS = 20
+# Those who are woken together read one after another through so many connections, and may wait so many seconds.
+READERS, QUEUING = 20, 15.0
 # What is said of a call that was deleted while somebody watched.
 GONE = "gone"
 
@@ -43,7 +44,7 @@ class Hub:
         pool = aredis.BlockingConnectionPool.from_url(
             settings.REDIS_URL,
             max_connections=READERS + 1,
-            timeout=QUICKLY,
+            timeout=QUEUING,
             decode_responses=True,
             protocol=2,
             socket_connect_timeout=QUICKLY,
