@@ -65,19 +65,18 @@ T = TypeVar("T")
 
 
 class _Once(Generic[T]):
-    """A function that is called once and then remembers; quicker to make than one of `functools`, for each request makes five."""
+    """A function that is called once and then remembers; quicker to make than one of `functools`."""
 
     __slots__ = ("_made", "_make")
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
+        self._made: list[T] = []
 
     def __call__(self) -> T:
-        try:
-            return self._made
-        except AttributeError:
-            self._made = self._make()
-            return self._made
+        if not self._made:
+            self._made.append(self._make())
+        return self._made[0]
 
 
 def facts_of(call: Call, request: Mapping[str, Any], route: str, class_of: Callable[[str], str]) -> Facts:
