@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.html import format_html_join
 from django.views.decorators.http import require_POST
 
+from core.admin import model_uses
 from core.admin.base import ModelAdmin, ReadOnly, display, link, require
 from core.claude.errors import ClaudeError
 from core.models import ClaudeModel, Price
@@ -31,6 +32,7 @@ class ClaudeModelAdmin(ReadOnly, ModelAdmin[ClaudeModel]):
     search_fields = ("id", "display_name")
     search_help_text = "Search by name or id"
     list_before_template = "admin/core/claudemodel/sync.html"
+    change_form_outer_after_template = "admin/core/claudemodel/uses.html"
     ordering = ("lifecycle", "line", "-released_at")
     sortable_by = ()
     fieldsets = (
@@ -83,7 +85,19 @@ class ClaudeModelAdmin(ReadOnly, ModelAdmin[ClaudeModel]):
 
     def get_urls(self) -> list[URLPattern]:
         sync = self.admin_site.admin_view(require_POST(self.sync))
-        return [path("sync/", sync, name="core_claudemodel_sync"), *super().get_urls()]
+        replace = self.admin_site.admin_view(model_uses.replace)
+        return [
+            path("sync/", sync, name="core_claudemodel_sync"),
+            path("<path:pk>/replace/", replace, {"model_admin": self}, name="core_claudemodel_replace"),
+            *super().get_urls(),
+        ]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        model = self.get_object(request, object_id)
+        extra = model_uses.context_of(model, request) if model else {}
+        return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
 
     def sync(self, request: HttpRequest) -> HttpResponse:
         """Ask Claude which models there are today."""

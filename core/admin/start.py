@@ -12,6 +12,7 @@ from django.utils import timezone
 from core.admin.base import address, signed_in
 from core.costs.reconciliation import differing_lines, newest
 from core.models import Call, ClaudeModel, CostRecord, Price, Prompt, User
+from core.routing.uses import endangered
 
 # Nobody needs to know exactly how many more; counting on would take long where there are millions.
 ENOUGH = 100
@@ -30,7 +31,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """The values of the start page; each part only for those who may see what it counts."""
     user = signed_in(request)
     money = [*_unknown_costs(user), *_not_reconciled(user), *_draft_prices(user)]
-    found = [*_parked(user), *_failed(user), *money, *_fading_models(user), *_unpublished(user)]
+    found = [*_parked(user), *_failed(user), *money, *_fading_models(user), *_leaving_models(user), *_unpublished(user)]
     return {**context, "attention": found, "demo_data": _demo_data(user), "title": "Start"}
 
 
@@ -93,6 +94,24 @@ def _fading_models(user: User) -> list[Attention]:
             f"«{prompt}» uses {prompt.model}.", address("admin:core_prompt_change", prompt.pk), "Change its model"
         )
         for prompt in prompts[:ENOUGH]
+    ]
+
+
+def _leaving_models(user: User) -> list[Attention]:
+    """Models that are phased out and named by something other than a prompt's draft, which is listed by itself."""
+    if not user.has_perms(["core.view_claudemodel", "core.view_route"]):
+        return []
+    return [
+        Attention(
+            f"{model.display_name} {said}, and {len(others)} other{'s' if len(others) > 1 else ''} than drafts of "
+            f"prompts name{'s' if len(others) == 1 else ''} it: "
+            + ", ".join(dict.fromkeys(f"{use.kind} «{use.row}»" for use in others[:ENOUGH]))
+            + ".",
+            f"{address('admin:core_claudemodel_change', model.pk)}#uses",
+            "See what uses it",
+        )
+        for model, said, uses in endangered()
+        if (others := [use for use in uses if not (use.kind == "prompt" and use.drafted)])
     ]
 
 

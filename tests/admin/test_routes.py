@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,18 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from core.models import Call, Classifier, CostRecord, ModelAlias, Prompt, Route, User
+from core.models import (
+    Call,
+    Classifier,
+    ClaudeModel,
+    CostRecord,
+    FallbackChain,
+    Key,
+    ModelAlias,
+    Prompt,
+    Route,
+    User,
+)
 from core.routing.choose import plan
 
 As = Callable[[User], Client]
@@ -239,3 +251,44 @@ def test_what_if_shows_what_would_change(as_: As, editor: User, prompt: Prompt, 
     assert "Ask about 1 of them" in page
     empty = client.get(address("whatif", route.pk), {**chosen, "first": "2020-01-01", "last": "2020-01-02"})
     assert "There is no answered call in this time." in empty.content.decode()
+
+
+def test_whatever_names_a_model_that_leaves_is_listed_and_drafts_are_changed_together(
+    as_: As, administrator: User, prompt: Prompt, ready_made: None
+) -> None:
+    old = ClaudeModel.objects.get(pk="claude-haiku-5-5")
+    old.lifecycle, old.retires_at = "deprecated", timezone.now() + dt.timedelta(days=20)
+    old.save()
+    newer = ClaudeModel.objects.create(
+        id="claude-haiku-6", display_name="Claude Haiku 6", line="haiku", released_at=timezone.now()
+    )
+    route = Route.objects.get(slug="auto")
+    route.rules.create(position=9, model=old.pk, conditions=[{"kind": "structured"}])
+    chain = FallbackChain.objects.create(name="Usual")
+    chain.steps.create(model="fast")
+    key = Key.objects.create(name="Robot", user=administrator)
+    key.models_allowed.add(old)
+
+    client = as_(administrator)
+    start = client.get(reverse("admin:index")).content.decode()
+    for named in ("alias «fast»", "classifier «Complexity»", "fallback chain «Usual»", "key «Robot»", "route «Auto»"):
+        assert named in start
+    shown = client.get(reverse("admin:core_claudemodel_change", args=[old.pk])).content.decode()
+    assert "is being phased out and stops answering on" in shown
+    assert "A newer model of the same line is <strong>Claude Haiku 6</strong>" in shown
+    page = reverse("admin:core_claudemodel_replace", args=[old.pk])
+    assert client.get(page).status_code == 200
+    prompt.refresh_from_db()
+    assert prompt.model == old
+    client.post(page)
+    prompt = Prompt.objects.get(pk=prompt.pk)
+    assert prompt.model == newer
+    assert prompt.published is not None
+    assert prompt.published.model == old
+    assert route.rules.filter(model=newer.pk).count() == 1
+    assert ModelAlias.objects.get(name="fast").model == old
+
+
+def test_only_who_may_change_drafts_replaces_a_model(as_: As, finance: User, ready_made: None) -> None:
+    page = reverse("admin:core_claudemodel_replace", args=["claude-haiku-5-5"])
+    assert as_(finance).post(page).status_code == 403
