@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 
 from core.admin import call_actions, demo
+from core.admin.classifier_measuring import classes_of
 from core.admin.base import Endless, ModelAdmin, ReadOnly, action, address, display
 from core.admin.filters import ModelFilter, StatusFilter
 from core.admin.key_rights import may_view
@@ -111,6 +112,7 @@ class CallAdmin(Endless, ReadOnly, ModelAdmin[Call]):
             "title": "Call",
             "call": call,
             "trace": trace_of(call),
+            "classes": classes_of(call, request),
             "turns": turns_of(call.request),
             "records": list(call.cost_records.all()),
             "failed": list(call.failed_attempts.all()),

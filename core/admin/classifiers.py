@@ -9,8 +9,10 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.forms import BaseInlineFormSet
 from django.http import HttpRequest
+from django.urls import URLPattern, path
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from core.admin import classifier_measuring
 from core.admin.base import ModelAdmin, ModelForm, StackedInline, display
 from core.admin.deletion import Explained
 from core.admin.model_names import ModelNameField
@@ -77,6 +79,7 @@ class ClassifierAdmin(Explained, ModelAdmin[Classifier]):
     list_display = ("name", "model", "labels_shown", "default_label", "updated_at")
     search_fields = ("name", "description")
     list_before_template = "admin/core/classifier/intro.html"
+    change_form_outer_before_template = "admin/core/classifier/status.html"
     warn_unsaved_form = True
     keep_instead = "Take it out of the rules first."
     fieldsets = (
@@ -91,6 +94,17 @@ class ClassifierAdmin(Explained, ModelAdmin[Classifier]):
     @display(description="Labels")
     def labels_shown(self, classifier: Classifier) -> str:
         return ", ".join(label.name for label in classifier.labels.all())
+
+    def get_urls(self) -> list[URLPattern]:
+        pages: dict[str, tuple[str, Any]] = {
+            "measuring": ("<int:pk>/measure/", classifier_measuring.measuring),
+            "add_call": ("<int:pk>/add/<uuid:call_id>/", classifier_measuring.add_call),
+        }
+        own = [
+            path(where, self.admin_site.admin_view(view), {"model_admin": self}, name=f"core_classifier_{name}")
+            for name, (where, view) in pages.items()
+        ]
+        return [*own, *super().get_urls()]
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Classifier | None = None) -> Any:  # noqa: ARG002
         return {"slug": ("name",)} if obj is None else {}

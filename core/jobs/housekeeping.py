@@ -6,6 +6,7 @@ from core.costs import prices
 from core.jobs.reconciling import reconcile_recent
 from core.reports.rollups import roll_up_all
 from core.routing.catalogue import sync_models
+from core.routing.classify import forget_old
 
 
 def sync_catalogue() -> str:
@@ -14,6 +15,7 @@ def sync_catalogue() -> str:
     A model without a price gets it at once; a change of what is charged waits for a person's approval.
     """
     changed = sync_models()
+    forget_old()
     changes = prices.pending_changes()
     new = [change for change in changes if not change.of_existing]
     prices.load(new, note="daily load")

@@ -16,6 +16,8 @@ from core.models.routing import (
     ClassifiedInput,
     Classifier,
     ClassifierLabel,
+    LabelledExample,
+    Measurement,
     ModelAlias,
     Route,
     RoutePublication,
@@ -25,6 +27,8 @@ from core.models.routing import (
 )
 
 __all__ = [
+    "LabelledExample",
+    "Measurement",
     "Batch",
     "BatchPart",
     "BatchRow",

@@ -375,3 +375,45 @@ class RoutePublication(models.Model):
 
     def __str__(self) -> str:
         return f"{self.version or self.route}"
+
+
+class LabelledExample(models.Model):
+    """A request of which a person says which label is right, to measure a classifier by."""
+
+    classifier = models.ForeignKey(Classifier, on_delete=models.CASCADE, related_name="labelled")
+    text = models.TextField()
+    label = models.CharField(max_length=60)
+    # Where it was picked from, if it was.
+    call = models.ForeignKey("core.Call", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField("added", default=timezone.now, editable=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+
+    class Meta:
+        verbose_name = "labelled example"
+        ordering: ClassVar = ["-created_at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.label}: {self.text[:60]}"
+
+
+class Measurement(Immutable):
+    """How well a classifier, as it stood, did on its labelled examples, and what that cost."""
+
+    classifier = models.ForeignKey(Classifier, on_delete=models.CASCADE, related_name="measurements")
+    at = models.DateTimeField("when", default=timezone.now, editable=False)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    # The exchanges are in its ledger.
+    call = models.ForeignKey("core.Call", on_delete=models.PROTECT, null=True, related_name="+")
+    # The classifier's content, and pairs of labels with their numbers: [right, said, count].
+    content = models.JSONField()
+    pairs = models.JSONField()
+    seconds = models.FloatField("seconds in all")
+    cost = models.DecimalField("cost in USD", max_digits=20, decimal_places=10, null=True)
+
+    class Meta:
+        ordering: ClassVar = ["-at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.classifier}, {self.at:%Y-%m-%d %H:%M}"

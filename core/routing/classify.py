@@ -25,6 +25,7 @@ from core.routing.asking import Said, digest_of_input, question, understood
 from core.routing.book import Questions
 
 # For how long the same input is not asked about again.
+LOST_BEFORE = "a classifier was asked before and did not answer"
 KEPT = dt.timedelta(days=1)
 
 
@@ -64,6 +65,8 @@ class Classifying:
     unavailable: Callable[[str], bool]
     # Why no classifier may be asked for this call, "" where they may.
     forbidden: str = ""
+    # Whether what is remembered of the same input does not count.
+    anew: bool = False
     known: dict[str, Classified] = field(default_factory=dict)
 
     def class_of(self, slug: str) -> str:
@@ -76,7 +79,7 @@ class Classifying:
         if questions is None:
             return Classified("", "there is no such classifier any more")
         digest = digest_of_input(questions.digest, self.text, questions.content)
-        if (label := remembered(digest)) is not None:
+        if not self.anew and (label := remembered(digest)) is not None:
             return Classified(label, remembered=True)
         model = self.model_of(questions.content["model"])
         if why := self._hindrance(questions, model):
@@ -96,7 +99,7 @@ class Classifying:
         # The books have room for one exchange without an answer per attempt, and one is loss of time enough.
         lost = CostRecord.objects.filter(call=self.call.pk, attempt=self.call.attempt, request_id="")
         if lost.filter(purpose=CostRecord.Purpose.CLASSIFICATION).exists():
-            return "a classifier was asked before and did not answer"
+            return LOST_BEFORE
         return ""
 
     def _ask(self, questions: Questions, model: str, digest: str) -> Classified:

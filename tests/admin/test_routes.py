@@ -19,6 +19,7 @@ from core.models import (
     CostRecord,
     FallbackChain,
     Key,
+    Measurement,
     ModelAlias,
     Prompt,
     Route,
@@ -292,3 +293,39 @@ def test_whatever_names_a_model_that_leaves_is_listed_and_drafts_are_changed_tog
 def test_only_who_may_change_drafts_replaces_a_model(as_: As, finance: User, ready_made: None) -> None:
     page = reverse("admin:core_claudemodel_replace", args=["claude-haiku-5-5"])
     assert as_(finance).post(page).status_code == 403
+
+
+def test_a_classifier_is_measured_and_compared(as_: As, operator: User, ready_made: None) -> None:
+    classifier = Classifier.objects.get(slug="complexity")
+    client, page = as_(operator), reverse("admin:core_classifier_measuring", args=[classifier.pk])
+    assert "It is empty." in client.get(page).content.decode()
+    assert "is no label of this classifier" in client.post(page, {"table": "hello,odd"}).content.decode()
+    said = '[[simulate: answer=""{\\""label\\"": \\""simple\\"", \\""sure\\"": true}""]]'
+    table = f'text,label\n"One. {said}",simple\n"Two. {said}",complex\n'
+    assert "2 examples were added." in client.post(page, {"table": table}, follow=True).content.decode()
+    shown = client.post(page, {"measure": "1"}, follow=True).content.decode()
+    assert "50 % of 2" in shown
+    measured = Measurement.objects.get()
+    assert sorted(measured.pairs) == [["complex", "simple", 1], ["simple", "simple", 1]]
+    records = CostRecord.objects.filter(call=measured.call)
+    assert measured.cost == sum(record.amount or 0 for record in records)
+    assert {record.purpose for record in records} == {CostRecord.Purpose.CLASSIFICATION}
+    client.post(page, {"measure": "1"})
+    assert client.get(page).content.decode().count("Per 1,000") == 4
+
+
+def test_one_click_puts_a_call_into_the_set(as_: As, operator: User, editor: User, ready_made: None) -> None:
+    classifier = Classifier.objects.get(slug="complexity")
+    call = Call.objects.create(
+        user=editor,
+        request={"messages": [{"role": "user", "content": "Prove it."}]},
+        routing={"classes": {"complexity": {"label": "simple"}}},
+    )
+    client = as_(operator)
+    shown = client.get(reverse("admin:core_call_change", args=[call.pk])).content.decode()
+    assert "Complexity said «simple»; right is" in shown
+    page = reverse("admin:core_classifier_add_call", args=[classifier.pk, call.pk])
+    for label in ("complex", "moderate"):
+        client.post(page, {"label": label})
+    assert [(e.text, e.label) for e in classifier.labelled.all()] == [("Prove it.", "moderate")]
+    assert as_(editor).post(page, {"label": "simple"}).status_code == 403
