@@ -11,8 +11,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 
 from core.admin import call_actions, demo
-from core.admin.classifier_measuring import classes_of
 from core.admin.base import Endless, ModelAdmin, ReadOnly, action, address, display
+from core.admin.classifier_measuring import classes_of
 from core.admin.filters import ModelFilter, StatusFilter
 from core.admin.key_rights import may_view
 from core.models import Call, CostRecord

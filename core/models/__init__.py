@@ -27,8 +27,6 @@ from core.models.routing import (
 )
 
 __all__ = [
-    "LabelledExample",
-    "Measurement",
     "Batch",
     "BatchPart",
     "BatchRow",
@@ -49,6 +47,8 @@ __all__ = [
     "IdempotencyToken",
     "Key",
     "KeySecret",
+    "LabelledExample",
+    "Measurement",
     "ModelAlias",
     "PendingRollup",
     "Price",
