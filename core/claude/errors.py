@@ -76,11 +76,10 @@ def translated() -> Iterator[None]:
         yield
     except anthropic.APIStatusError as error:
         raise from_status(error) from error
-    except anthropic.APITimeoutError as error:
-        raise timed_out() from error
-    except (anthropic.APIConnectionError, httpx2.TransportError) as error:
-        cause = error.__cause__ or error
-        raise _broken(cause) from error
+    except anthropic.APIConnectionError as error:
+        raise _lost(error.__cause__ or error) from error
+    except httpx2.TransportError as error:
+        raise _lost(error) from error
     except anthropic.AnthropicError as error:
         raise ClaudeError("configuration_error", str(error)) from error
 
@@ -142,16 +141,16 @@ def timed_out() -> ClaudeError:
     return ClaudeError("timeout_error", message, retryable=True, may_be_billed=True)
 
 
-def _broken(cause: BaseException) -> ClaudeError:
+def _lost(cause: BaseException) -> ClaudeError:
     import httpx2
 
     # Without a connection nothing was sent; with one that broke, the request may have been worked on.
-    connected = not isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
-    if isinstance(cause, httpx2.ConnectError):
-        message = "Claude cannot be reached: no connection."
-    else:
-        message = "The connection to Claude broke."
-    return ClaudeError("connection_error", message, retryable=True, may_be_billed=connected)
+    if isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout):
+        return ClaudeError("connection_error", "Claude cannot be reached: no connection.", retryable=True)
+    # The SDK names only the silence before an answer begins; one within a stream reaches us as it is.
+    if isinstance(cause, httpx2.TimeoutException):
+        return timed_out()
+    return ClaudeError("connection_error", "The connection to Claude broke.", retryable=True, may_be_billed=True)
 
 
 def handed_on(headers: Mapping[str, str]) -> dict[str, str]:

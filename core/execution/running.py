@@ -190,6 +190,9 @@ class Run:
             return _Next("the program had left")
         if self.showing.visible:
             return _Next("given up, for part of the answer had been shown")
+        if error.limited_until is not None:
+            # It holds for all models.
+            return self._at_last()
         if not error.retryable and not self.course.strayed:
             return _Next("given up, for trying again would not help")
         wait = self.patience.wait(error, self.course.tried[self.course.model], self._elapsed())
@@ -198,6 +201,9 @@ class Run:
             return _Next("tried again" if wait is not None else f"{model} was asked instead", model, wait or 0.0)
         if model:
             breaker.note_nothing(model)
+        return self._at_last()
+
+    def _at_last(self) -> _Next:
         answer = self.course.chain.answer
         return _Next("the written answer was given" if answer else "given up", answer=answer)
 
