@@ -81,16 +81,13 @@ class Course:
 
     def reason(self, what_it_did: str) -> str:
         """The reason for the model at hand; `what_it_did` is «is asked» or «answered»."""
-        if not self._failed:
+        others = {model: words for model, words in self._failed.items() if model != self.model}
+        if not others:
             return self._why
-        return f"{self._why} {self._silent()} {self.model} {what_it_did} instead."[:LONGEST_REASON]
+        return f"{self._why} {_silent(others)} {self.model} {what_it_did} instead."[:LONGEST_REASON]
 
     def reason_for_the_written_answer(self) -> str:
-        return f"{self._why} {self._silent()} The written answer was given instead."[:LONGEST_REASON]
-
-    def _silent(self) -> str:
-        first, *others = [f"{model} did not answer ({words})" for model, words in self._failed.items()]
-        return "".join([first, *(f"; {other}" for other in others), ";"])
+        return f"{self._why} {_silent(self._failed)} The written answer was given instead."[:LONGEST_REASON]
 
     def _resume(self) -> None:
         """In the queue a call goes on where it was; what was lost before it was sent counts for the chosen model."""
@@ -100,6 +97,11 @@ class Course:
         for model, times in self.tried.items():
             if times >= self._attempts:
                 self._failed[model] = f"{_times(times)}"
+
+
+def _silent(models: Mapping[str, str]) -> str:
+    first, *others = [f"{model} did not answer ({words})" for model, words in models.items()]
+    return "".join([first, *(f"; {other}" for other in others), ";"])
 
 
 def _times(count: int) -> str:

@@ -74,6 +74,11 @@ STOPS: dict[str, Fault] = {
         "Put it differently, or leave out what Claude may not help with. What was sent and written is billed.",
     ),
 }
+# A request without a prompt says by itself how long its answer may be.
+CUT_OFF_BY_ITSELF = Fault(
+    "The answer was cut off: it reached the longest answer that the request allows.",
+    "The program that asked can allow more: its request says so as «max_tokens».",
+)
 
 
 def fault_of(call: Call) -> Fault | None:
@@ -89,4 +94,8 @@ def heard(error_type: str) -> str:
 
 
 def stop_of(call: Call) -> Fault | None:
-    return STOPS.get(call.stop_reason) if call.status == Call.Status.SUCCEEDED else None
+    if call.status != Call.Status.SUCCEEDED:
+        return None
+    if call.stop_reason == "max_tokens" and call.prompt_id is None:
+        return CUT_OFF_BY_ITSELF
+    return STOPS.get(call.stop_reason)

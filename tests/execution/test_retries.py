@@ -38,6 +38,7 @@ def test_a_passing_fault_is_tried_again_in_the_same_process(ask: Ask, simulator:
     call.refresh_from_db()
     assert (outcome.status, call.status, call.attempt) == ("succeeded", "succeeded", 3)
     assert attempts(call) == [(1, "overloaded_error", "tried again"), (2, "overloaded_error", "tried again")]
+    assert "instead" not in call.reason
     assert call.error_type == ""
     assert CostRecord.objects.get().attempt == 3
     assert ledger_is_the_bill(simulator)

@@ -82,3 +82,14 @@ def test_a_kept_answer_says_so(client: Client, asked: Call, member: User) -> Non
 )
 def test_whatever_was_sent_can_be_shown(request_: dict[str, Any]) -> None:
     assert isinstance(turns_of(request_), list)
+
+
+def test_a_program_is_told_whose_length_cut_the_answer_off(client: Client, member: User, asked: Call) -> None:
+    asked.stop_reason = "max_tokens"
+    asked.save()
+    client.force_login(member)
+
+    page = client.get(f"/calls/{asked.pk}/").content.decode()
+
+    assert "the longest answer that the request allows" in page
+    assert "prompt allows" not in page

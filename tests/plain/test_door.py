@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from core.intake import keys
-from core.models import Call, User
+from core.models import Call, Prompt, User
 from tests.plain.conftest import Script
 
 pytestmark = pytest.mark.django_db
@@ -85,6 +85,13 @@ def test_the_description_is_open_to_all_and_names_every_address(db: None) -> Non
         for operation in methods.values():
             assert operation["security"] == [{"BearerKey": []}, {"HeaderKey": []}]
             assert operation["responses"]["4XX"]["content"]["application/json"]["schema"]["$ref"].endswith("/Fault")
+
+
+def test_what_is_described_as_an_example_is_accepted(script: Script, prompt: Prompt, ready_made: None) -> None:
+    schema = Client().get("/api/openapi.json").json()
+
+    for example in schema["components"]["schemas"]["NewCall"]["examples"]:
+        assert script.post("/api/calls", example).status == 202, example
 
 
 def test_the_page_about_it_runs_nothing_that_our_policy_forbids(db: None) -> None:

@@ -14,8 +14,9 @@ from core.gateway.plain.faults import STATUSES
 
 DESCRIPTION = (
     "Text in, text out: ask and wait, or put a call into the queue and come back for it. Every call has a key, and is "
-    "paid for, limited and kept as all others are. Errors have the shape and the status of the Claude API. Programs "
-    "that use an official SDK of Claude need none of this: for them there is `/v1/messages`."
+    "paid for, limited and kept as all others are. A `POST` may have an `Idempotency-Key`: the same one with the same "
+    "body is the same call for 24 hours. Errors have the shape and the status of the Claude API. Programs that use an "
+    "official SDK of Claude need none of this: for them there is `/v1/messages`."
 )
 _REFUSED = (
     "Refused: 400 for what makes no sense, 401 without a valid key, 402 over a budget, 403 for what the key may not "

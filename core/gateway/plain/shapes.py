@@ -66,6 +66,8 @@ _OF_A_TEXT: JsonDict = {
     "required": ["text"],
     "properties": {"text": {"type": "string"}, "prompt": _NONE, "inputs": {"maxProperties": 0}},
 }
+_A_PROMPT: JsonDict = {"prompt": "summarise", "inputs": {"document": "A long text."}}
+_A_TEXT: JsonDict = {"text": "Name three uses of a brick.", "model": "fast", "max_tokens": 500}
 
 
 class NewCall(Options):
@@ -73,7 +75,8 @@ class NewCall(Options):
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"oneOf": [_OF_A_PROMPT, _OF_A_TEXT]},
+        # Made up of the fields' own, an example would name a prompt and what goes with a text.
+        json_schema_extra={"oneOf": [_OF_A_PROMPT, _OF_A_TEXT], "examples": [_A_PROMPT, _A_TEXT]},
     )
 
     prompt: Name | None = Field(
