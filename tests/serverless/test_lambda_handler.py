@@ -1,6 +1,6 @@
 """Does the function answer each kind of event that AWS sends, and one that is no HTTP request?
 
-The events are those of AWS's documentation, with a request of ours in them.
+The events have the fields that each of them is documented with, and a request of ours in them.
 """
 
 from __future__ import annotations
