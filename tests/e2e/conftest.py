@@ -69,14 +69,13 @@ class Installation:
         assert len(billed_only) == unknown
         assert sum(bill.values()) == sum(known.values()) + sum(billed_only.values())
 
-    def horses(self) -> list[int]:
-        """The processes in which its workers run calls now: the children that RQ forks."""
-        listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], check=True, capture_output=True, text=True).stdout
-        found = [line.split(maxsplit=2) for line in listed.splitlines() if "rqworker" in line]
+    def workers(self) -> list[int]:
+        """The processes that run its calls, without those that start them anew."""
+        listed = subprocess.run(["ps", "-ewwo", "pid,args"], check=True, capture_output=True, text=True).stdout
+        found = [line.split()[0] for line in listed.splitlines() if " rqworker calls" in line and "kept_" not in line]
         # Each was started with this installation's variables, which the list does not show.
         marker = f"PORT={self.variables['PORT']}\0".encode()
-        own = {int(pid): int(parent) for pid, parent, _ in found if marker in _environment_of(int(pid))}
-        return [pid for pid, parent in own.items() if parent in own]
+        return [int(pid) for pid in found if marker in _environment_of(int(pid))]
 
 
 def _environment_of(pid: int) -> bytes:

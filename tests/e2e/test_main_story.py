@@ -159,9 +159,9 @@ def test_a_killed_workers_call_is_finished_by_another_and_its_unknown_cost_is_to
     expect(page.locator("[data-text]")).to_have_text(re.compile(r"\S.{20,}", re.DOTALL))
     call_id = page.url.rstrip("/").rsplit("/", 1)[1]
 
-    horses = installation.horses()
-    assert horses
-    for pid in horses:
+    workers = installation.workers()
+    assert workers
+    for pid in workers:
         os.kill(pid, signal.SIGKILL)
 
     expect(page.locator("[data-state-word]")).to_have_text("Done", timeout=90_000)

@@ -110,7 +110,8 @@ def test_more_than_the_limit_may_be_used_in_the_end_and_holds_back_who_comes_nex
     with pytest.raises(OverLimitError) as refused:
         take(key, 1)
     assert refused.value.retry_after is not None
-    assert 60 < refused.value.retry_after <= 121
+    # The rest of this minute, and then the part of the next in which this one still weighs too much: 98 % of it.
+    assert 58 < refused.value.retry_after <= 121
 
 
 def test_giving_back_never_makes_room_that_was_not_there(key: Key, settings: Settings, counted: str) -> None:
