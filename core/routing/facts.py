@@ -149,7 +149,7 @@ def _text_of(content: str | list[Any]) -> str:
 
 
 def _held(content: Any) -> set[str]:
-    found = {_HOLDS[kind] for block in _blocks(content) if (kind := block.get("type")) in _HOLDS}
+    found = {_HOLDS[kind] for block in _blocks(content) if (kind := str(block.get("type"))) in _HOLDS}
     return found.union(*(_held(block.get("content")) for block in _blocks(content)))
 
 

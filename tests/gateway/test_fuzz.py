@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
+import httpx2
 import pytest
 from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pytest_django.live_server_helper import LiveServer
 
 from core.intake.keys import make_key
-from core.models import User
+from core.models import Call, User
+from tests.gateway.conftest import until
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("simulator", "ready_made")]
+pytestmark = pytest.mark.usefixtures("simulator", "ready_made")
 
 EXAMPLES = int(os.environ.get("CLAUDEAPP_SCHEMA_EXAMPLES", "40"))
 JSON = st.recursive(
@@ -44,17 +48,90 @@ BODIES = st.fixed_dictionaries(
 )
 
 
+# What a program may send beside its body, sense or not.
+WORDS = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30)
+HEADERS = st.dictionaries(
+    st.sampled_from(
+        ["anthropic-beta", "anthropic-version", "idempotency-key", "x-stainless-retry-count", "accept", "content-type"]
+    ),
+    WORDS | st.sampled_from(["1", "-1", "application/json", "text/event-stream"]),
+    max_size=3,
+)
+
+
+@st.composite
+def torn(draw: st.DrawFn) -> bytes:
+    """A body of which something got lost on the way, or was put in."""
+    body = {name: value for name, value in draw(BODIES).items() if name != "stream"}
+    whole = json.dumps(body).encode()
+    start, end = sorted(draw(st.tuples(*[st.integers(0, len(whole))] * 2)))
+    return whole[:start] + draw(st.binary(max_size=3)) + whole[end:]
+
+
+def unchecked(examples: int) -> settings:
+    return settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+
+
+@pytest.mark.django_db
 def test_no_body_makes_it_fail(member: User) -> None:
     secret = make_key("Fuzzer", member, by=None, attempts=1)[1]
 
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-    @given(body=BODIES | JSON | st.binary(max_size=50))
-    def look(body: Any) -> None:
+    @unchecked(EXAMPLES)
+    @given(body=BODIES | JSON | st.binary(max_size=50) | torn(), headers=HEADERS)
+    def look(body: Any, headers: dict[str, str]) -> None:
         if isinstance(body, dict):
+            # A stream has a thread of its own, which sees nothing of this test's transaction.
             body.pop("stream", None)
-        key = {"x-api-key": secret}
-        response = Client().post("/v1/messages", body, content_type="application/json", headers=key)
+        sent = {**headers, "x-api-key": secret}
+        response = Client().post("/v1/messages", encoded(body), "application/json", headers=sent)
         assert response.status_code < 500, (body, response.content)
         assert response.json()["type"] in {"message", "error"}
 
     look()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("odd", [[], {}, [{}], 7, None, True])
+@pytest.mark.parametrize("model", ["claude-haiku-5-5", "auto"])
+def test_a_kind_that_is_no_word_is_a_mistake_of_the_callers(member: User, odd: Any, model: str) -> None:
+    secret = make_key("Odd", member, by=None, attempts=1)[1]
+    for place in ("block", "source", "tool", "thinking", "role"):
+        body: dict[str, Any] = {"model": model, "max_tokens": 20, "messages": [{"role": "user", "content": "x"}]}
+        block = {"type": "image", "source": {"type": odd}} if place == "source" else {"type": odd, "text": "x"}
+        more: dict[str, Any] = {
+            "block": {"messages": [{"role": "user", "content": [block]}]},
+            "source": {"messages": [{"role": "user", "content": [block]}]},
+            "tool": {"tools": [{"type": odd, "name": odd, "input_schema": {}}], "tool_choice": {"type": odd}},
+            "thinking": {"thinking": {"type": odd}, "output_config": {"format": {"type": odd}, "effort": odd}},
+            "role": {"messages": [{"role": odd, "content": "x"}]},
+        }[place]
+        response = Client().post(
+            "/v1/messages", encoded({**body, **more}), "application/json", headers={"x-api-key": secret}
+        )
+        assert response.status_code < 500, (place, response.content)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_stream_makes_it_fail(live_server: LiveServer, member: User) -> None:
+    secret = make_key("Fuzzer", member, by=None, attempts=1)[1]
+
+    @unchecked(max(EXAMPLES // 2, 1))
+    @given(body=BODIES, headers=HEADERS)
+    def look(body: dict[str, Any], headers: dict[str, str]) -> None:
+        sent = {**headers, "x-api-key": secret}
+        response = http.post(f"{live_server.url}/v1/messages", content=encoded({**body, "stream": True}), headers=sent)
+        assert response.status_code < 500, (body, response.content)
+        if response.status_code == 200:
+            assert response.text.startswith("event: message_start\n")
+            assert response.text.rstrip().split("\n\n")[-1].startswith(("event: message_stop", "event: error"))
+        else:
+            assert response.json()["type"] == "error"
+
+    with httpx2.Client(timeout=20) as http:
+        look()
+    until(lambda: not Call.objects.exclude(status__in=Call.FINISHED).exists(), "the last settlements")
+    assert Call.objects.exists()
+
+
+def encoded(body: Any) -> bytes:
+    return body if isinstance(body, bytes) else json.dumps(body).encode()
