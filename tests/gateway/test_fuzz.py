@@ -97,16 +97,18 @@ def test_a_kind_that_is_no_word_is_a_mistake_of_the_callers(member: User, odd: A
     secret = make_key("Odd", member, by=None, attempts=1)[1]
     for place in ("block", "source", "tool", "thinking", "role"):
         body: dict[str, Any] = {"model": model, "max_tokens": 20, "messages": [{"role": "user", "content": "x"}]}
-        block = {"type": "image", "source": {"type": odd}} if place == "source" else {"type": odd, "text": "x"}
-        more: dict[str, Any] = {
+        block: dict[str, Any] = (
+            {"type": "image", "source": {"type": odd}} if place == "source" else {"type": odd, "text": "x"}
+        )
+        changes: dict[str, dict[str, Any]] = {
             "block": {"messages": [{"role": "user", "content": [block]}]},
             "source": {"messages": [{"role": "user", "content": [block]}]},
             "tool": {"tools": [{"type": odd, "name": odd, "input_schema": {}}], "tool_choice": {"type": odd}},
             "thinking": {"thinking": {"type": odd}, "output_config": {"format": {"type": odd}, "effort": odd}},
             "role": {"messages": [{"role": odd, "content": "x"}]},
-        }[place]
+        }
         response = Client().post(
-            "/v1/messages", encoded({**body, **more}), "application/json", headers={"x-api-key": secret}
+            "/v1/messages", encoded({**body, **changes[place]}), "application/json", headers={"x-api-key": secret}
         )
         assert response.status_code < 500, (place, response.content)
 
