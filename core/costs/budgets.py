@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
@@ -116,8 +116,18 @@ def hold_another(call: Call) -> bool:
         return False
 
 
-def settle(call_id: uuid.UUID) -> None:
+class Stand(NamedTuple):
+    """What the ledger says of a call: is it finished, how many exchanges cost nobody knows what, and the others?"""
+
+    finished: bool
+    unknown: int
+    spent: Decimal
+
+
+def settle(call_id: uuid.UUID, stand: Stand | None = None) -> None:
     """Bring the reservations of a call to what the ledger says of it, in the transaction that changed the ledger.
+
+    `stand` is what it says, where the caller has just written that.
 
     Known amounts are spent. While the call is not finished it holds one worst case, and one more for each exchange
     whose cost is not known, until somebody puts that right: it may have been billed.
@@ -126,7 +136,7 @@ def settle(call_id: uuid.UUID) -> None:
         reservations = statements.held(call_id)
         if not reservations:
             return
-        finished, unknown, spent = statements.stand(call_id)
+        finished, unknown, spent = stand or statements.stand(call_id)
         for reservation in reservations:
             _bring(reservation, unknown + (not finished), spent)
 

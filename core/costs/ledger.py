@@ -17,7 +17,7 @@ from core.costs.compute import Cost, compute, plain
 from core.costs.estimate import PricesOf
 from core.costs.prices import rates_of
 from core.costs.statements import Booking
-from core.models import Call, CostRecord
+from core.models import Call, CostRecord, direct
 from core.models.catalogue import band_for, bands_on
 
 
@@ -47,7 +47,7 @@ def settle(call: Call, exchange: Exchange | None, end: Callable[[], bool]) -> bo
             # A change that applied has locked the call's row.
             (_book if applied else book)(call, exchange)
         # Last, for all calls of a budget share its row.
-        budgets.settle(call.pk)
+        budgets.settle(call.pk, _stand(call) if applied and exchange is not None else None)
     return applied
 
 
@@ -60,12 +60,22 @@ def book(call: Call, exchange: Exchange) -> CostRecord:
 
 
 def _book(call: Call, exchange: Exchange) -> CostRecord:
-    booking = statements.booking(call, exchange.request_id)
+    booking = statements.booking(call, exchange.request_id, timezone.localdate())
     # Hardly ever is there anything before, so the records are looked for only where there is.
     if not booking.before:
-        return _record(call, exchange, booking, [])
+        call.only_record = _record(call, exchange, booking, [])
+        return call.only_record
+    call.only_record = None
     earlier = _already_booked(call, exchange)
     return earlier or _record(call, exchange, booking, _unanswered(call, exchange))
+
+
+def _stand(call: Call) -> budgets.Stand | None:
+    """What the ledger says of a call, where this process knows it without asking."""
+    record = call.only_record
+    if record is None:
+        return None
+    return budgets.Stand(call.finished, int(record.amount is None), record.amount or Decimal(0))
 
 
 def _already_booked(call: Call, exchange: Exchange) -> CostRecord | None:
@@ -77,8 +87,9 @@ def _already_booked(call: Call, exchange: Exchange) -> CostRecord | None:
 def _record(call: Call, exchange: Exchange, booking: Booking, before: list[CostRecord]) -> CostRecord:
     """A new record; it corrects the last of `before`, the attempt's own records of unknown cost."""
     now = timezone.now()
-    day = timezone.localdate(before[0].at if before else now)
-    booked_on = booking_day(day, timezone.localdate(now))
+    booked_on = timezone.localdate(now)
+    if before or booking.closed:
+        booked_on = booking_day(timezone.localdate(before[0].at if before else now), booked_on)
     return add(unsaved_record(call, exchange, booking, before, at=now, booked_on=booked_on))
 
 
@@ -120,7 +131,7 @@ def unsaved_record(
 
 def add(record: CostRecord) -> CostRecord:
     """The one way into the ledger: the record, and the note that the rollups have yet to take it in."""
-    record.save(force_insert=True)
+    direct.insert(record)
     statements.await_rollup(record.pk)
     return record
 

@@ -29,7 +29,7 @@ _PRICES = """
 _BOOKING = """
     SELECT EXISTS (SELECT 1 FROM core_costrecord WHERE call_id = c.id)
         OR EXISTS (SELECT 1 FROM core_costrecord WHERE request_id = %s AND request_id <> ''),
-        u.team_id, u.cost_centre, k.cost_centre
+        EXISTS (SELECT 1 FROM core_closedmonth WHERE first_day >= %s), u.team_id, u.cost_centre, k.cost_centre
     FROM core_call c LEFT JOIN core_user u ON u.id = c.user_id LEFT JOIN core_key k ON k.id = c.key_id
     WHERE c.id = %s"""
 _CLOSED = "SELECT first_day FROM core_closedmonth WHERE first_day >= %s"
@@ -92,6 +92,8 @@ class Booking(NamedTuple):
     before: bool
     team_id: int | None
     cost_centre: str
+    # Whether this month or a later one is closed.
+    closed: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,10 +123,11 @@ def prices(model_id: str, speed: str) -> list[PriceRow]:
     return [PriceRow(*row[:5], *map(_rate, row[5:])) for row in _rows(_PRICES, [model_id, speed])]
 
 
-def booking(call: Call, request_id: str) -> Booking:
+def booking(call: Call, request_id: str, today: dt.date) -> Booking:
     """Where a call's cost is to be booked, as of now, and whether anything of it was. The call's row is locked."""
-    before, team_id, of_person, of_key = _rows(_BOOKING, [request_id, _uuid(call.pk)])[0]
-    return Booking(bool(before), team_id, of_key or of_person or "")
+    values = [request_id, today.replace(day=1).isoformat(), _uuid(call.pk)]
+    before, closed, team_id, of_person, of_key = _rows(_BOOKING, values)[0]
+    return Booking(bool(before), team_id, of_key or of_person or "", bool(closed))
 
 
 def closed_months(since: dt.date) -> set[dt.date]:

@@ -47,7 +47,7 @@ def usable(call: Call, model: str, request: Mapping[str, Any]) -> bool:
 
 
 def _allowed(call: Call, model: str) -> bool:
-    allowed = set(call.key.models_allowed.values_list("pk", flat=True)) if call.key else set()
+    allowed = call.key.models_bound_to() if call.key else frozenset()
     return not allowed or model in allowed
 
 

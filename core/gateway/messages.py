@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 from django.core.handlers.asgi import ASGIRequest
-from django.db.models import prefetch_related_objects
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from core.claude.requests import Sending
@@ -122,11 +121,11 @@ def _made(wanted: Wanted) -> Call:
 
 def _whole(call: Call, wanted: Wanted, standing: limits.Standing) -> HttpResponseBase:
     outcome = run_call(call, None, wanted.sending())
-    prefetch_related_objects([call], "cost_records")
-    limits.give(standing, tokens_of(call))
+    _count(call, standing)
     response = _answer(outcome)
-    if call.cost is not None:
-        response.headers["x-claudeapp-cost-usd"] = replays.amount(call.cost)
+    cost = call.cost
+    if cost is not None:
+        response.headers["x-claudeapp-cost-usd"] = replays.amount(cost)
     return _told(response, call, standing)
 
 
@@ -184,5 +183,5 @@ def tokens_of(call: Call) -> int:
         + (record.cache_write_5m_tokens or 0)
         + (record.cache_write_1h_tokens or 0)
         + (record.output_tokens or 0)
-        for record in call.cost_records.all()
+        for record in call.records
     )

@@ -15,7 +15,7 @@ from core.execution.fallbacks import chain_of, with_fallbacks
 from core.execution.lease import lease_time
 from core.intake.kept import Keeping, give_again
 from core.jobs.dispatch import dispatch
-from core.models import Call, Key, Prompt, User
+from core.models import Call, Key, Prompt, User, direct
 from core.routing.choose import Plan, UnknownModelError, choose, plan
 from core.routing.names import for_key
 from core.routing.reserving import reserve
@@ -68,7 +68,7 @@ def accept_request(body: Mapping[str, Any], asking: Asking, stored: Mapping[str,
     if asking.lane != Call.Lane.QUEUE:
         _claim(call, body, planned)
     with transaction.atomic():
-        call.save(force_insert=True)
+        direct.insert(call)
         _reserve(call, body, planned)
         if asking.lane == Call.Lane.QUEUE:
             transaction.on_commit(partial(dispatch, call.pk))
@@ -127,7 +127,7 @@ def check_allowed(key: Key | None, models: Collection[str], prompt: Prompt | Non
     """Raise `NotAllowedError` unless the key may use all of these models, and the prompt."""
     if key is None:
         return
-    allowed = set(key.models_allowed.values_list("pk", flat=True))
+    allowed = key.models_bound_to()
     if allowed and not allowed.issuperset(models):
         refused = ", ".join(sorted(set(models) - allowed))
         raise NotAllowedError(f"This key may not use the model {refused}.")

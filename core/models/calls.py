@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,12 +15,14 @@ from django.db.models import F, Q
 from django.urls import reverse
 from django.utils import timezone
 
+from core.models import direct
 from core.models.keys import Key
 from core.models.prompts import Prompt, PromptVersion
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
+    from core.models.ledger import CostRecord
     from core.models.people import User
 
 
@@ -176,6 +178,8 @@ class Call(models.Model):
 
     # Whether this very object was stored as claimed, so that nobody else runs it.
     claimed_here = False
+    # What was booked for it, where that is all and this very object was there.
+    only_record: CostRecord | None = None
 
     class Meta:
         ordering: ClassVar = ["-created_at", "-id"]
@@ -230,9 +234,14 @@ class Call(models.Model):
         return (self.finished_at - self.started_at).total_seconds()
 
     @property
+    def records(self) -> Iterable[CostRecord]:
+        """All that was booked for it: one query, or none where it was booked here."""
+        return self.cost_records.all() if self.only_record is None else [self.only_record]
+
+    @property
     def cost(self) -> Decimal | None:
         """What its exchanges with Claude cost together, in USD; None while any of them is unknown."""
-        records = self.cost_records.all()
+        records = self.records
         corrected = {record.corrects_id for record in records}
         if any(record.amount is None and record.pk not in corrected for record in records):
             return None
@@ -248,12 +257,16 @@ class Call(models.Model):
                 setattr(self, name, value)
         return bool(changed)
 
+    def _change_here(self, **values: Any) -> bool:
+        """Where this process holds the lease."""
+        return direct.update(self, {"status": self.Status.RUNNING, "lease_token": self.lease_token}, values)
+
     def _holds_lease(self) -> Q:
         return Q(status=self.Status.RUNNING, lease_token=self.lease_token)
 
     def mark_classifying(self, model: str) -> bool:
         """Note, before a classifier is asked, that its exchange may be billed; with "", that it is booked."""
-        return self._change(self._holds_lease(), classifying=model)
+        return self._change_here(classifying=model)
 
     @staticmethod
     def claimed(lease: dt.timedelta) -> dict[str, Any]:
@@ -278,17 +291,16 @@ class Call(models.Model):
         if routing is not None:
             values["routing"] = routing
         if attempt is None:
-            return self._change(self._holds_lease(), **values)
+            return self._change_here(**values)
         return self._change(self._holds_lease() & Q(attempt__lt=attempt), attempt=attempt, **values)
 
     def rest(self) -> bool:
         """Nothing is under way until the next attempt is marked as sent."""
-        return self._change(self._holds_lease(), sent_at=None)
+        return self._change_here(sent_at=None)
 
     def succeed(self, answer: dict[str, Any]) -> bool:
         """End with an answer: `text`, `content`, `envelope`, `stop_reason`, `model`, `request_id`."""
-        return self._change(
-            self._holds_lease(),
+        return self._change_here(
             status=self.Status.SUCCEEDED,
             error_type="",
             error_status=None,
@@ -306,14 +318,11 @@ class Call(models.Model):
         content: list[dict[str, Any]] | None = None,
     ) -> bool:
         """End as failed (trying again is of no use) or dead (tried often enough), keeping any partial text."""
-        return self._change(
-            self._holds_lease(), status=status, text=text, content=content or [], **error, **self._ended()
-        )
+        return self._change_here(status=status, text=text, content=content or [], **error, **self._ended())
 
     def wait(self, until: dt.datetime, error: dict[str, Any]) -> bool:
         """Try again at `until`, not earlier."""
-        return self._change(
-            self._holds_lease(),
+        return self._change_here(
             status=self.Status.WAITING,
             not_before=until,
             dispatched_at=until,
@@ -365,7 +374,7 @@ class Call(models.Model):
 
     def abandon(self) -> bool:
         """Let the lease run out now, for this process is about to end."""
-        return self._change(self._holds_lease(), lease_until=timezone.now() - dt.timedelta(microseconds=1))
+        return self._change_here(lease_until=timezone.now() - dt.timedelta(microseconds=1))
 
     def give_back(self) -> bool:
         """Queue a call again whose process is gone."""

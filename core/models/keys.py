@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, ClassVar
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
+from core.models import direct
 from core.models.catalogue import ClaudeModel
 from core.models.fallbacks import FallbackChain
 from core.models.prompts import Prompt
@@ -27,6 +28,8 @@ SHOWN = 8
 SECRET_BYTES = 32
 # Seconds. The time of the last use is for people who tidy up; writing it on each request would cost each a commit.
 USE_NOTED_EVERY = 60
+# What `KeySecretQuerySet.with_digest` answers besides.
+BOUND = "bound_to_models"
 
 
 def digest_of(secret: str) -> str:
@@ -118,6 +121,9 @@ class Key(models.Model):
     revoked_at = models.DateTimeField("revoked", null=True, blank=True, editable=False)
     demo = models.BooleanField("demo data", default=False, editable=False)
 
+    # Whether it was read together with the key that no models are chosen for it.
+    any_model = False
+
     class Meta:
         ordering: ClassVar = ["name", "pk"]
         permissions: ClassVar = [
@@ -126,6 +132,10 @@ class Key(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def models_bound_to(self) -> frozenset[str]:
+        """The ids of the models that it may use; none where it may use all."""
+        return frozenset() if self.any_model else frozenset(self.models_allowed.values_list("pk", flat=True))
 
     def usable(self, now: dt.datetime) -> bool:
         """Whether it opens the door: not revoked, not expired, and its owner still works here."""
@@ -148,9 +158,17 @@ class Key(models.Model):
 
 
 class KeySecretQuerySet(models.QuerySet["KeySecret"]):
+    def with_digest(self, digest: str) -> KeySecretQuerySet:
+        """The row with its key, the key's owner, and whether the key is bound to certain models."""
+        bound = Key.models_allowed.through.objects.filter(key=OuterRef("key"))
+        return self.select_related("key__user").annotate(**{BOUND: Exists(bound)}).filter(digest=digest).order_by()
+
     def find(self, secret: str) -> KeySecret | None:
         """The row of what a program sent, with its key and the key's owner: one query by an index."""
-        return self.select_related("key__user").filter(digest=digest_of(secret)).first()
+        row = _by_digest.find(digest_of(secret))
+        if row is not None:
+            row.key.any_model = not getattr(row, BOUND)
+        return row
 
 
 class KeySecret(models.Model):
@@ -183,3 +201,6 @@ class KeySecret(models.Model):
 
     def usable(self, now: dt.datetime) -> bool:
         return (self.expires_at is None or self.expires_at > now) and self.key.usable(now)
+
+
+_by_digest = direct.Finder(KeySecret.objects.with_digest)

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.models import Classifier, ClaudeModel, ModelAlias, Route, RouteVersion, RoutingState
+from django.db import connection
+
+from core.models import Classifier, ClaudeModel, ModelAlias, Route, RouteVersion
 from core.models.prompts import digest_of
 from core.models.routing import ONLY
 from core.routing.rules import Compiled, compile_route
@@ -72,14 +74,14 @@ _questions: dict[str, Questions] = {}
 
 def book() -> Book:
     """What is in force: one query where nothing was changed since this process read it last."""
-    stamp = RoutingState.objects.filter(pk=ONLY).values_list("stamp", flat=True).first() or ""
+    stamp = _stamp()
     kept = _kept[0] if _kept else None
     return kept if kept is not None and stamp and kept.stamp == stamp else _read(stamp)
 
 
 def read_anew() -> Book:
     """What is in force, read whole: for a name that this process does not know."""
-    return _read(RoutingState.objects.filter(pk=ONLY).values_list("stamp", flat=True).first() or "")
+    return _read(_stamp())
 
 
 def forget() -> None:
@@ -102,6 +104,14 @@ def version_of(version: int, digest: str) -> Compiled | None:
 def questions_of(slug: str, digest: str = "") -> Questions | None:
     """A classifier by its short name; the one of that digest where this process knows it, else as it stands now."""
     return _questions.get(digest) or book().classifiers.get(slug)
+
+
+def _stamp() -> str:
+    """Every call asks for it, so it is written as SQL."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT stamp FROM core_routingstate WHERE id = %s", [ONLY])
+        row = cursor.fetchone()
+    return str(row[0]) if row else ""
 
 
 def _read(stamp: str) -> Book:
