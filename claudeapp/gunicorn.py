@@ -3,6 +3,7 @@
 Read in gunicorn's first process, so that a senseless setting stops it there, with one line, before anything is served.
 """
 
+import importlib
 import os
 from typing import Any
 
@@ -31,3 +32,11 @@ def when_ready(server: Any) -> None:
     """The sockets listen, and no worker has accepted anything yet."""
     for listener in server.LISTENERS:
         limit_unread(listener.sock, settings.CLIENT_PATIENCE)
+
+
+def post_worker_init(_worker: Any) -> None:
+    """Before a worker of `api` serves, it reads what its first request would otherwise take seconds for."""
+    if os.environ.get("CLAUDEAPP_SERVES") == "api":
+        # They need Django set up, as it is here for the first time.
+        importlib.import_module(settings.ROOT_URLCONF)
+        importlib.import_module("core.claude.client").preload()

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 from django.utils import timezone
 
-from core.models import Call
+from core.models import Call, direct
 from core.models.fields import PLACES, MoneyField
 
 _PRICES = """
@@ -202,7 +202,7 @@ def bring_all(reservations: Iterable[Held]) -> None:
     now = connection.ops.adapt_datetimefield_value(timezone.now())
     values = [[_money(r.held), _money(r.spent), now if r.released else None, r.pk] for r in reservations]
     if values:
-        with connection.cursor() as cursor:
+        with direct.cursor() as cursor:
             cursor.executemany(_BRING, values)
 
 
@@ -223,13 +223,13 @@ def bring(reservation: Held, kept: Decimal, spent: Decimal, *, ended: bool) -> t
 
 
 def _rows(statement: str, values: list[Any]) -> list[Any]:
-    with connection.cursor() as cursor:
+    with direct.cursor() as cursor:
         cursor.execute(statement, values)
         return list(cursor.fetchall())
 
 
 def _run(statement: str, values: list[Any]) -> int:
-    with connection.cursor() as cursor:
+    with direct.cursor() as cursor:
         cursor.execute(statement, values)
         return int(cursor.rowcount)
 

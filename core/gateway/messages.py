@@ -123,7 +123,7 @@ def _whole(call: Call, wanted: Wanted, standing: limits.Standing) -> HttpRespons
     outcome = run_call(call, None, wanted.sending())
     _count(call, standing)
     response = _answer(outcome)
-    cost = call.cost
+    cost = Call.cost_of(call.records)
     if cost is not None:
         response.headers["x-claudeapp-cost-usd"] = replays.amount(cost)
     return _told(response, call, standing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -234,14 +234,18 @@ class Call(models.Model):
         return (self.finished_at - self.started_at).total_seconds()
 
     @property
-    def records(self) -> Iterable[CostRecord]:
-        """All that was booked for it: one query, or none where it was booked here."""
-        return self.cost_records.all() if self.only_record is None else [self.only_record]
+    def records(self) -> list[CostRecord]:
+        """What was booked for it by the time it ended here: one query, or none where that was all booked here."""
+        return list(self.cost_records.all()) if self.only_record is None else [self.only_record]
 
     @property
     def cost(self) -> Decimal | None:
         """What its exchanges with Claude cost together, in USD; None while any of them is unknown."""
-        records = self.records
+        return self.cost_of(self.cost_records.all())
+
+    @staticmethod
+    def cost_of(records: Collection[CostRecord]) -> Decimal | None:
+        """What all of a call's records say together."""
         corrected = {record.corrects_id for record in records}
         if any(record.amount is None and record.pk not in corrected for record in records):
             return None

@@ -11,12 +11,30 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
-from django.db import DEFAULT_DB_ALIAS, connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db.backends.utils import CursorWrapper
 from django.db.models import Field, Model, QuerySet
 from django.db.models.query import get_related_populators
 from django.db.models.sql.compiler import SQLCompiler
 
 M = TypeVar("M", bound=Model)
+
+
+def cursor() -> CursorWrapper:
+    """For statements that are run again and again: PostgreSQL keeps them prepared, and does not plan each anew.
+
+    As the values go to the server by themselves, a statement may need casts where their types cannot be known.
+    """
+    # Itself, for each attribute of Django's `connection` is looked for first.
+    database: Any = connections[DEFAULT_DB_ALIAS]
+    # Where statements are logged, by Django's own, which can tell what it ran.
+    if database.vendor != "postgresql" or database.queries_logged:
+        own: CursorWrapper = database.cursor()
+        return own
+    if database.connection is None:
+        database.ensure_connection()
+    made: CursorWrapper = database.make_cursor(database.Database.Cursor(database.connection))
+    return made
 
 
 class Finder(Generic[M]):
@@ -28,9 +46,9 @@ class Finder(Generic[M]):
 
     def find(self, text: str) -> M | None:
         compiled = self._compiled = self._compiled or _compiled(self._queryset)
-        with connection.cursor() as cursor:
-            cursor.execute(compiled.sql, [text if value == _ANY else value for value in compiled.values])
-            row = cursor.fetchone()
+        with cursor() as run:
+            run.execute(compiled.sql, [text if value == _ANY else value for value in compiled.values])
+            row = run.fetchone()
         return None if row is None else compiled.instance(row)
 
 
@@ -85,11 +103,12 @@ def _compiled(queryset: Callable[[str], QuerySet[M]]) -> _Compiled[M]:
 def insert(row: Model) -> None:
     """Store a new row, as `row.save(force_insert=True)` does."""
     sql, fields, returned = _insertion(type(row))
-    values = [field.get_db_prep_save(field.pre_save(row, True), connection) for field in fields]
-    with connection.cursor() as cursor:
-        cursor.execute(sql, values)
+    database = connections[DEFAULT_DB_ALIAS]
+    values = [field.get_db_prep_save(field.pre_save(row, True), database) for field in fields]
+    with cursor() as run:
+        run.execute(sql, values)
         if returned:
-            row.pk = cursor.fetchone()[0]
+            row.pk = run.fetchone()[0]
     row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
 
 
@@ -99,11 +118,11 @@ def update(row: Model, conditions: Mapping[str, Any], values: Mapping[str, Any])
     The object gets the values as well.
     """
     sql, fields = _update(type(row), tuple(values), tuple(conditions))
-    every = (*values.values(), row.pk, *conditions.values())
-    with connection.cursor() as cursor:
-        prepared = [field.get_db_prep_save(value, connection) for field, value in zip(fields, every, strict=True)]
-        cursor.execute(sql, prepared)
-        changed = bool(cursor.rowcount)
+    database, every = connections[DEFAULT_DB_ALIAS], (*values.values(), row.pk, *conditions.values())
+    prepared = [field.get_db_prep_save(value, database) for field, value in zip(fields, every, strict=True)]
+    with cursor() as run:
+        run.execute(sql, prepared)
+        changed = bool(run.rowcount)
     for name, value in values.items() if changed else ():
         setattr(row, name, value)
     return changed

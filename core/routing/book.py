@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection
-
-from core.models import Classifier, ClaudeModel, ModelAlias, Route, RouteVersion
+from core.models import Classifier, ClaudeModel, ModelAlias, Route, RouteVersion, direct
 from core.models.prompts import digest_of
 from core.models.routing import ONLY
 from core.routing.rules import Compiled, compile_route
@@ -108,7 +106,7 @@ def questions_of(slug: str, digest: str = "") -> Questions | None:
 
 def _stamp() -> str:
     """Every call asks for it, so it is written as SQL."""
-    with connection.cursor() as cursor:
+    with direct.cursor() as cursor:
         cursor.execute("SELECT stamp FROM core_routingstate WHERE id = %s", [ONLY])
         row = cursor.fetchone()
     return str(row[0]) if row else ""
