@@ -6,7 +6,6 @@ import contextlib
 import os
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import anthropic
+import httpx2
 import pytest
 from django.conf import settings
 from django.db import connection
@@ -75,7 +75,7 @@ def served(name: str, pool: int = 0, **extra: str) -> Iterator[Server]:
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=output)
     try:
-        until(lambda: _listens(int(port)) or process.poll() is not None, f"{name}: {log.read_text()}")
+        until(lambda: _answers(int(port)) or process.poll() is not None, f"{name}: {log.read_text()}")
         yield Server(f"http://127.0.0.1:{port}", process, pool)
     finally:
         process.send_signal(signal.SIGTERM)
@@ -88,9 +88,12 @@ def _split(line: str) -> list[str]:
     return [*ahead, " ".join(words[len(ahead) :])]
 
 
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def _answers(port: int) -> bool:
+    """It listens before its worker is ready; how long that takes is not what is tested."""
+    try:
+        return httpx2.get(f"http://127.0.0.1:{port}/healthz", timeout=30).is_success
+    except httpx2.TransportError:
+        return False
 
 
 @pytest.fixture(scope="session")
