@@ -44,12 +44,6 @@ def version_for(key: Key, slug: str) -> PromptVersion:
     return prompt.published
 
 
-def refuse_free_text(key: Key) -> None:
-    """A key that is bound to prompts sends nothing else. Raises `NotAllowedError`."""
-    if key.prompts_allowed.exists():
-        raise NotAllowedError("This key may use certain prompts only, and no text of its own.")
-
-
 def named_inputs(version: PromptVersion, given: Mapping[str, object]) -> dict[str, str]:
     """The text for each variable; those that are not named take their default.
 

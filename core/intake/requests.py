@@ -124,14 +124,20 @@ def _reserve(call: Call, body: Mapping[str, Any], planned: Plan) -> None:
 
 
 def check_allowed(key: Key | None, models: Collection[str], prompt: Prompt | None = None) -> None:
-    """Raise `NotAllowedError` unless the key may use all of these models, and the prompt."""
+    """Raise `NotAllowedError` unless the key may use all of these models, and the prompt.
+
+    Without a prompt the request is the program's own, which a key that is bound to prompts may not send.
+    """
     if key is None:
         return
     allowed = key.models_bound_to()
     if allowed and not allowed.issuperset(models):
         refused = ", ".join(sorted(set(models) - allowed))
         raise NotAllowedError(f"This key may not use the model {refused}.")
-    if prompt is not None and key.prompts_allowed.exists() and not key.prompts_allowed.filter(pk=prompt.pk).exists():
+    prompts = key.prompts_bound_to()
+    if prompts and prompt is None:
+        raise NotAllowedError("This key may use certain prompts only, and send no request of its own.")
+    if prompts and prompt is not None and prompt.pk not in prompts:
         raise NotAllowedError(f"This key may not use the prompt {prompt.slug}.")
 
 

@@ -28,8 +28,8 @@ SHOWN = 8
 SECRET_BYTES = 32
 # Seconds. The time of the last use is for people who tidy up; writing it on each request would cost each a commit.
 USE_NOTED_EVERY = 60
-# What `KeySecretQuerySet.with_digest` answers besides.
-BOUND = "bound_to_models"
+# What the reading of a key says besides its fields.
+MODELS_BOUND, PROMPTS_BOUND = "models_bound", "prompts_bound"
 
 
 def digest_of(secret: str) -> str:
@@ -121,8 +121,9 @@ class Key(models.Model):
     revoked_at = models.DateTimeField("revoked", null=True, blank=True, editable=False)
     demo = models.BooleanField("demo data", default=False, editable=False)
 
-    # Whether it was read together with the key that no models are chosen for it.
+    # Whether it was read together with the key that no models, or no prompts, are chosen for it.
     any_model = False
+    any_prompt = False
 
     class Meta:
         ordering: ClassVar = ["name", "pk"]
@@ -136,6 +137,10 @@ class Key(models.Model):
     def models_bound_to(self) -> frozenset[str]:
         """The ids of the models that it may use; none where it may use all."""
         return frozenset() if self.any_model else frozenset(self.models_allowed.values_list("pk", flat=True))
+
+    def prompts_bound_to(self) -> frozenset[int]:
+        """The prompts that it may use, and nothing else; none where it may use all, and ask what it likes."""
+        return frozenset() if self.any_prompt else frozenset(self.prompts_allowed.values_list("pk", flat=True))
 
     def usable(self, now: dt.datetime) -> bool:
         """Whether it opens the door: not revoked, not expired, and its owner still works here."""
@@ -159,15 +164,17 @@ class Key(models.Model):
 
 class KeySecretQuerySet(models.QuerySet["KeySecret"]):
     def with_digest(self, digest: str) -> KeySecretQuerySet:
-        """The row with its key, the key's owner, and whether the key is bound to certain models."""
-        bound = Key.models_allowed.through.objects.filter(key=OuterRef("key"))
-        return self.select_related("key__user").annotate(**{BOUND: Exists(bound)}).filter(digest=digest).order_by()
+        """The row with its key, the key's owner, and whether the key is bound to certain models or prompts."""
+        bindings = {MODELS_BOUND: Key.models_allowed, PROMPTS_BOUND: Key.prompts_allowed}
+        bound = {name: Exists(field.through.objects.filter(key=OuterRef("key"))) for name, field in bindings.items()}
+        return self.select_related("key__user").annotate(**bound).filter(digest=digest).order_by()
 
     def find(self, secret: str) -> KeySecret | None:
         """The row of what a program sent, with its key and the key's owner: one query by an index."""
         row = _by_digest.find(digest_of(secret))
         if row is not None:
-            row.key.any_model = not getattr(row, BOUND)
+            row.key.any_model = not getattr(row, MODELS_BOUND)
+            row.key.any_prompt = not getattr(row, PROMPTS_BOUND)
         return row
 
 

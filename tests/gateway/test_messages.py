@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from django.test import Client
 
-from core.models import Budget, Call, ClaudeModel, CostRecord, ModelAlias, Reservation
+from core.models import Budget, Call, ClaudeModel, CostRecord, ModelAlias, Prompt, Reservation
 from core.simulator.server import Simulator
 from tests.gateway.conftest import MODEL, Program, Server, question, until
 
@@ -283,6 +283,18 @@ def test_a_key_is_held_to_its_models(client: Client, program: Program, simulated
     answer = client.post("/v1/messages", question(), content_type="application/json", headers=program.headers())
 
     assert (answer.status_code, answer.json()["error"]["type"]) == (403, "permission_error")
+    assert not Call.objects.exists()
+
+
+def test_a_key_for_certain_prompts_sends_no_request_of_its_own(
+    client: Client, program: Program, prompt: Prompt, simulated: Simulator
+) -> None:
+    program.key.prompts_allowed.add(prompt)
+
+    for address in ("/v1/messages", "/v1/messages/count_tokens"):
+        answer = client.post(address, question(), content_type="application/json", headers=program.headers())
+
+        assert (answer.status_code, answer.json()["error"]["type"]) == (403, "permission_error")
     assert not Call.objects.exists()
 
 

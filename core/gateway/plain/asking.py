@@ -14,7 +14,7 @@ from core.gateway.messages import CHARACTERS_PER_TOKEN, name_of
 from core.gateway.plain.shapes import Options
 from core.intake import kept, limits, same
 from core.intake.accept import accept
-from core.intake.by_name import named_inputs, refuse_free_text, version_for
+from core.intake.by_name import named_inputs, version_for
 from core.intake.requests import Asking, accept_request
 from core.models import Call, Key
 from core.routing.names import for_key
@@ -70,8 +70,7 @@ def sender(request: HttpRequest) -> Key:
 
 
 def ask_text(key: Key, text: str, options: Options, lane: str) -> Call:
-    """A call for a text of the script's own. Raises what `accept_request` does, and `NotAllowedError`."""
-    refuse_free_text(key)
+    """A call for a text of the script's own. Raises what `accept_request` does."""
     request = request_of(key, text, options)
     keeping = kept.for_key(key, request, {})
     return accept_request(request, Asking(key.user, key, Call.Door.API, lane, keeping=keeping))
