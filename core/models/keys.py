@@ -165,8 +165,9 @@ class Key(models.Model):
 class KeySecretQuerySet(models.QuerySet["KeySecret"]):
     def with_digest(self, digest: str) -> KeySecretQuerySet:
         """The row with its key, the key's owner, and whether the key is bound to certain models or prompts."""
-        bindings = {MODELS_BOUND: Key.models_allowed, PROMPTS_BOUND: Key.prompts_allowed}
-        bound = {name: Exists(field.through.objects.filter(key=OuterRef("key"))) for name, field in bindings.items()}
+        models_bound = Key.models_allowed.through.objects.filter(key=OuterRef("key"))
+        prompts_bound = Key.prompts_allowed.through.objects.filter(key=OuterRef("key"))
+        bound = {MODELS_BOUND: Exists(models_bound), PROMPTS_BOUND: Exists(prompts_bound)}
         return self.select_related("key__user").annotate(**bound).filter(digest=digest).order_by()
 
     def find(self, secret: str) -> KeySecret | None:
