@@ -23,5 +23,5 @@ fi
 folder="$(dirname "$0")/sdk/typescript"
 if [ ! -e "$folder/node_modules/.package-lock.json" ] || [ "$folder/package-lock.json" -nt "$folder/node_modules/.package-lock.json" ]; then
     echo "Installing the TypeScript SDK for the tests …"
-    npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --silent
+    npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --loglevel error
 fi
