@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -38,7 +38,7 @@ def sdk() -> Anthropic:
     return _client_of(os.getpid(), settings.ANTHROPIC_API_KEY or "sk-simulated", settings.ANTHROPIC_BASE_URL)
 
 
-@lru_cache(maxsize=4)
+@cache
 def _client_of(_pid: int, api_key: str, base_url: str) -> Anthropic:
     import anthropic
     import httpx2

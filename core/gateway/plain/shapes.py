@@ -16,9 +16,12 @@ _NO_NUL = r"^[^\x00]*$"
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT, pattern=_NO_NUL)]
 Name = Annotated[str, Field(min_length=1, max_length=120, pattern=_NO_NUL)]
 # To JSON, 500.0 is the whole number 500, too; «500» and true are none.
+# Every model that can be chosen here writes as much; a longer answer is a matter for `/v1`, where the model is named.
+MOST_TOKENS = 64_000
+
 Tokens = Annotated[
     int,
-    Field(ge=1, le=1_000_000, strict=True),
+    Field(ge=1, le=MOST_TOKENS, strict=True),
     BeforeValidator(lambda raw: int(raw) if isinstance(raw, float) and raw.is_integer() else raw),
 ]
 # What a JSON value may be that takes a variable's place.
@@ -49,7 +52,7 @@ class Options(Asked):
         None, description="A model's id or alias, or a route's name. Without it: the usual one.", examples=["fast"]
     )
     max_tokens: Tokens | None = Field(
-        None, description="The longest answer, in tokens. Without it: 4,096.", examples=[500]
+        None, description="The longest answer, in tokens, 64,000 at most. Without it: 4,096.", examples=[500]
     )
 
 
