@@ -15,10 +15,9 @@ from core.prompts.variables import LONGEST_TEXT
 _NO_NUL = r"^[^\x00]*$"
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT, pattern=_NO_NUL)]
 Name = Annotated[str, Field(min_length=1, max_length=120, pattern=_NO_NUL)]
-# To JSON, 500.0 is the whole number 500, too; «500» and true are none.
 # Every model that can be chosen here writes as much; a longer answer is a matter for `/v1`, where the model is named.
 MOST_TOKENS = 64_000
-
+# To JSON, 500.0 is the whole number 500, too; «500» and true are none.
 Tokens = Annotated[
     int,
     Field(ge=1, le=MOST_TOKENS, strict=True),
