@@ -25,6 +25,10 @@ ENDS = frozenset({*Call.FINISHED, GONE})
 _EVENT_ID = re.compile(r"^\d+-\d+$")
 
 
+# Of a stream: each with its position and fields.
+Entries = list[tuple[str, dict[str, str]]]
+
+
 def event_text(kind: str, data: Any, event_id: str = "") -> str:
     """One server-sent event; `data` travels as JSON, so that line breaks do."""
     lead = f"id: {event_id}\n" if event_id else ""
@@ -43,15 +47,23 @@ async def events(call_id: uuid.UUID, last_event_id: str = "") -> AsyncIterator[s
         while True:
             news.clear()
             entries = await _read(hub, call_id, position)
-            for position, fields in entries:
-                if fields["kind"] != "ended":
-                    yield event_text(fields["kind"], fields["data"], position)
+            position = entries[-1][0] if entries else position
+            for text in _words(entries):
+                yield text
             ended = any(fields["kind"] == "ended" for _, fields in entries)
             if ended or not await _heard(news):
                 status = await hub.status(call_id)
+                # It may have said its last words and ended since they were read.
+                for text in _words(await _read(hub, call_id, position) if status in ENDS and not ended else []):
+                    yield text
                 yield event_text("ended" if status in ENDS else "status", status) if status else ": still here\n\n"
                 if status in ENDS:
                     return
+
+
+def _words(entries: Entries) -> list[str]:
+    """The events of these entries, but for the end, which is the database's to say."""
+    return [event_text(each["kind"], each["data"], position) for position, each in entries if each["kind"] != "ended"]
 
 
 async def _heard(news: asyncio.Event) -> bool:
@@ -61,7 +73,7 @@ async def _heard(news: asyncio.Event) -> bool:
     return news.is_set()
 
 
-async def _read(hub: Hub, call_id: uuid.UUID, position: str) -> list[tuple[str, dict[str, str]]]:
+async def _read(hub: Hub, call_id: uuid.UUID, position: str) -> Entries:
     """The entries behind `position`; none without Redis."""
     try:
         entries: Any = await hub.redis.xrange(key_of(call_id), f"({position}")
