@@ -32,7 +32,7 @@ class ClaudeModelAdmin(ReadOnly, ModelAdmin[ClaudeModel]):
     search_fields = ("id", "display_name")
     search_help_text = "Search by name or id"
     list_before_template = "admin/core/claudemodel/sync.html"
-    change_form_outer_after_template = "admin/core/claudemodel/uses.html"
+    change_form_outer_before_template = "admin/core/claudemodel/uses.html"
     ordering = ("lifecycle", "line", "-released_at")
     sortable_by = ()
     fieldsets = (

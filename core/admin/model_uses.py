@@ -45,7 +45,8 @@ def replace(request: HttpRequest, pk: str, model_admin: ClaudeModelAdmin) -> Htt
         changed = replace_in_drafts(model, successor.model)
         for row in changed:
             model_admin.log_change(request, model, f"Replaced by {successor.model.pk} in the draft of «{row}».")
-        messages.success(request, f"{len(changed)} drafts name {successor.model.display_name} now. Publish them next.")
+        drafts = "1 draft names" if len(changed) == 1 else f"{len(changed)} drafts name"
+        messages.success(request, f"{drafts} {successor.model.display_name} now. Publish next what should count.")
         return HttpResponseRedirect(back)
     return page(
         model_admin,

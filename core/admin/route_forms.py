@@ -91,7 +91,8 @@ class ConditionForm(forms.Form):
 
     def _check_labels(self, values: dict[str, Any]) -> None:
         slug = values.get("classifier")
-        others = [label for label in values["labels"] if not label.startswith(f"{slug}:")]
+        known = dict(self.fields["labels"].choices)  # type: ignore[attr-defined]
+        others = [str(known[label]) for label in values["labels"] if not label.startswith(f"{slug}:")]
         if others:
             self.add_error("labels", f"These are labels of another classifier: {', '.join(others)}.")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.admin.differences import Section, compared
 from core.models import Route, RouteVersion
-from core.routing.known import Names, known_now
+from core.routing.known import ALWAYS, Names, known_now
 from core.routing.problems import Problem, problems
 
 
@@ -22,6 +22,11 @@ class RuleWords:
     when: str
     then: str
     problems: list[Problem]
+
+    @property
+    def lead(self) -> str:
+        """What stands before the outcome; a rule without conditions has no «when»."""
+        return f"When {self.when}, then" if self.when != ALWAYS else "Always"
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ def outcome_words(outcome: Mapping[str, Any]) -> str:
 
 def sections(content: Mapping[str, Any]) -> dict[str, str]:
     """A content in the shape of `Route.content()`, as texts to compare."""
-    lines = [f"{rule.name or 'Rule'}: when {rule.when}, then {rule.then}" for rule in rules_of(content)]
+    lines = [f"{rule.name or 'Rule'}: {rule.lead} {rule.then}" for rule in rules_of(content)]
     return {
         "Name": content["name"],
         "Rules, the first that matches counts": "\n".join(lines),

@@ -21,6 +21,9 @@ TABLES: dict[str, tuple[Any, str]] = {
     "classifiers": (Classifier, "slug"),
 }
 
+# What a rule without conditions says for them.
+ALWAYS = "always"
+
 
 def known_now() -> Known:
     return Known(
@@ -56,7 +59,7 @@ class Names:
 
     def rule(self, conditions: Collection[Mapping[str, Any]]) -> str:
         """All conditions of a rule: «the group is Support and it has the words «translate»»."""
-        return " and ".join(self.sentence(stored) for stored in conditions) or "always"
+        return " and ".join(self.sentence(stored) for stored in conditions) or ALWAYS
 
     def _words(self, parameter: Parameter, value: Any) -> str:
         choices = dict(parameter.choices) | self._names.get(parameter.source, {})

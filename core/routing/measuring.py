@@ -33,12 +33,12 @@ THOUSAND = 1000
 
 @dataclass(frozen=True)
 class Figures:
-    """What a measurement says. `rows` are the right labels with how often each label was said."""
+    """What a measurement says. `rows` are the right labels with how often each label was said, by label."""
 
     count: int
     accuracy: float
     labels: list[str]
-    rows: list[tuple[str, list[int]]]
+    rows: list[tuple[str, list[tuple[str, int]]]]
     usd_per_thousand: Decimal | None
     seconds_per_thousand: float
 
@@ -57,7 +57,7 @@ def figures_of(measured: Measurement) -> Figures:
         count=total,
         accuracy=sum(number for (one, other), number in counts.items() if one == other) / total if total else 0.0,
         labels=said,
-        rows=[(one, [counts.get((one, other), 0) for other in said]) for one in right],
+        rows=[(one, [(other, counts.get((one, other), 0)) for other in said]) for one in right],
         usd_per_thousand=None if measured.cost is None or not total else measured.cost / total * THOUSAND,
         seconds_per_thousand=measured.seconds / total * THOUSAND if total else 0.0,
     )

@@ -41,7 +41,7 @@ def uses_of(model: ClaudeModel) -> list[Use]:
     return [
         *(Use(alias, "alias", "stands for it") for alias in aliases.values()),
         *_prompts(model),
-        *_routes({model.pk, *aliases}),
+        *_routes(model.pk, set(aliases)),
         *_others(model, {model.pk, *aliases}),
     ]
 
@@ -53,11 +53,15 @@ def _prompts(model: ClaudeModel) -> Iterator[Use]:
         yield Use(prompt, "prompt", "what people use")
 
 
-def _routes(names: set[str]) -> Iterator[Use]:
+def _routes(model: str, aliases: set[str]) -> Iterator[Use]:
     for route in Route.objects.select_related("published").prefetch_related("rules"):
-        if draft := _places(route.content(), names):
-            yield Use(route, "route", f"its draft: {draft}", drafted=True)
-        if route.published and (said := _places(route.published.content, names)):
+        draft = route.content()
+        if said := _places(draft, {model}):
+            yield Use(route, "route", f"its draft: {said}", drafted=True)
+        # These change together with the alias, and not by replacing the model in drafts.
+        if said := _places(draft, aliases):
+            yield Use(route, "route", f"its draft, by an alias: {said}")
+        if route.published and (said := _places(route.published.content, {model, *aliases})):
             yield Use(route, "route", f"what requests follow: {said}")
 
 

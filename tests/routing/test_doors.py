@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -17,6 +18,7 @@ from core.models import Call, Classifier, Prompt, Route, User
 from core.simulator.server import Simulator
 from tests.routing.bill import billed
 
+LONGEST_WAIT = 30.0
 SONNET = "claude-sonnet-5-5"
 # What the simulated classifier does, and how many exchanges are billed then, the answer's among them.
 FAILURES = {
@@ -42,6 +44,15 @@ def messages(user: User, text: str, _prompt: Prompt) -> None:
     _post(user, "/v1/messages", {"model": "auto", "max_tokens": 200, "messages": [{"role": "user", "content": text}]})
 
 
+def stream(user: User, text: str, _prompt: Prompt) -> None:
+    asked = {"model": "auto", "max_tokens": 200, "stream": True, "messages": [{"role": "user", "content": text}]}
+    _post(user, "/v1/messages", asked)
+    # Its call runs in a thread of its own, which settles after the last event.
+    for thread in threading.enumerate():
+        if thread.name.startswith("call-"):
+            thread.join(LONGEST_WAIT)
+
+
 def chat(user: User, text: str, _prompt: Prompt) -> None:
     _post(user, "/api/chat", {"prompt": text, "model": "auto", "max_tokens": 200})
 
@@ -61,6 +72,21 @@ def test_the_default_model_answers_and_the_ledger_equals_the_bill(
     prompt: Prompt,
     door: Callable[[User, str, Prompt], None],
     failure: str,
+) -> None:
+    answered_by_default(simulator, member, prompt, door, failure)
+
+
+# The thread of a stream has a database connection of its own, so that what the test wrote must be committed.
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_stream_is_answered_by_the_default_model_too(
+    ready_made: None, simulator: Simulator, member: User, prompt: Prompt, failure: str
+) -> None:
+    answered_by_default(simulator, member, prompt, stream, failure)
+
+
+def answered_by_default(
+    simulator: Simulator, member: User, prompt: Prompt, door: Callable[[User, str, Prompt], None], failure: str
 ) -> None:
     directive, exchanges = FAILURES[failure]
     Classifier.objects.update(seconds=0.2 if failure == "a time-out" else 20)
