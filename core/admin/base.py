@@ -96,7 +96,7 @@ class Endless(_Rights):
     show_facets = admin.ShowFacets.NEVER
     list_disable_select_all = True
     # Each row is drawn anew by the theme's templates, which is most of what a list takes.
-    list_per_page = 40
+    list_per_page = 25
     sortable_by = ()
 
 

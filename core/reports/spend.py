@@ -16,7 +16,7 @@ from core.reports import sums as reading
 from core.reports.forecast import forecast
 from core.reports.labels import name_values
 from core.reports.periods import ONE_DAY, Period, add_months
-from core.reports.sums import DIMENSIONS, Only, Sums, one_moment
+from core.reports.sums import DIMENSIONS, Dearest, Only, Sums, one_moment
 
 # More days than these are shown as months, for bars thinner than a hair say nothing.
 MOST_DAYS = 92
@@ -113,15 +113,14 @@ def report(period: Period, by: str, today: dt.date, user_id: int | None = None) 
         )
 
 
-# The dearest values of a dimension, and how many there are; and the sums of each step and value.
-Dearest = tuple[dict[str, Sums], int]
+# The sums of each step and value.
 Parts = dict[tuple[dt.date, str], Sums]
 
 
 def _broken_down(period: Period, by: str, user_id: int | None) -> tuple[dict[str, Dearest], Parts | None]:
     """The dearest values of every dimension; for one person, whose records are read once, the chart's parts too."""
     if user_id is None:
-        return {name: reading.per_value(name, period, MOST_LINES) for name in DIMENSIONS}, None
+        return reading.per_values(DIMENSIONS, period, MOST_LINES), None
     found = reading.own(OWN_DIMENSIONS, by, period, user_id, monthly=period.length > MOST_DAYS)
     dearest = {name: (dict(islice(values.items(), MOST_LINES)), len(values)) for name, values in found.values.items()}
     return dearest, found.steps
@@ -147,7 +146,7 @@ def table(period: Period, by: str, whole: Sums, user_id: int | None = None, most
     return _table(by, _values(period, by, most, user_id), whole)
 
 
-def _table(by: str, dearest: tuple[dict[str, Sums], int], whole: Sums) -> Table:
+def _table(by: str, dearest: Dearest, whole: Sums) -> Table:
     found, number = dearest
     names = name_values(by, found)
     lines = [Line(value, names[value], sums, _share(sums, whole)) for value, sums in found.items()]
@@ -207,7 +206,7 @@ def _only(user_id: int | None) -> Only:
     return reading.EVERYTHING if user_id is None else Only("user", str(user_id))
 
 
-def _values(period: Period, by: str, most: int, user_id: int | None) -> tuple[dict[str, Sums], int]:
+def _values(period: Period, by: str, most: int, user_id: int | None) -> Dearest:
     if user_id is None:
         return reading.per_value(by, period, most)
     return reading.own_values(by, period, user_id, most)

@@ -47,6 +47,8 @@ class Only:
     value: str
 
 
+# The dearest values of a dimension, the dearest first, and how many values there are.
+Dearest = tuple[dict[str, Sums], int]
 _NAMES = tuple(item.name for item in fields(Sums))
 _MONEY = {"amount", "saved_by_cache", "saved_by_batch"}
 EVERYTHING = Only("total", "")
@@ -73,15 +75,29 @@ def total(period: Period, only: Only = EVERYTHING) -> Sums:
     return next(iter(_ask(f"SELECT {SUMMED} FROM ({rows}) AS found", parameters, 0)))[1]  # noqa: S608 - our names
 
 
-def per_value(dimension: str, period: Period, most: int) -> tuple[dict[str, Sums], int]:
+def per_value(dimension: str, period: Period, most: int) -> Dearest:
     """The dearest values of a dimension, the dearest first; and how many values there are in all."""
-    rows, parameters = _source(dimension, period)
-    statement = (
-        f"SELECT value, count(*) OVER () AS number, {SUMMED} FROM ({rows}) AS found GROUP BY value"  # noqa: S608
-        " ORDER BY sum(amount) DESC, sum(unknown) DESC, value LIMIT %s"
-    )
-    found = list(_ask(statement, [*parameters, most], 2))
-    return {keys[0]: sums for keys, sums in found}, int(found[0][0][1]) if found else 0
+    return per_values([dimension], period, most)[dimension]
+
+
+def per_values(dimensions: Sequence[str], period: Period, most: int) -> dict[str, Dearest]:
+    """As `per_value`, of several dimensions by one statement, which reads the pending records once for all."""
+    arms, parameters = [], []
+    for name in dimensions:
+        rows, values = _arms(name, period, f"of_{name}")
+        arms.append(
+            f"SELECT * FROM (SELECT '{name}' AS kind, value, count(*) OVER () AS number, {SUMMED}"  # noqa: S608 - our names
+            f" FROM ({rows}) AS found GROUP BY value ORDER BY sum(amount) DESC, sum(unknown) DESC, value LIMIT %s)"
+            f" AS dearest_{name}"
+        )
+        parameters += [*values, most]
+    columns = ", ".join(f"{value_of(name)} AS of_{name}" for name in dimensions)
+    found = _ask(f"{_waiting(columns)} {' UNION ALL '.join(arms)}", parameters, 3)
+    dearest: dict[str, dict[str, Sums]] = {name: {} for name in dimensions}
+    numbers = dict.fromkeys(dimensions, 0)
+    for (kind, value, number), sums in sorted(found, key=_dearest_first):
+        dearest[kind][value], numbers[kind] = sums, int(number)
+    return {name: (dearest[name], numbers[name]) for name in dimensions}
 
 
 def per_step(
@@ -94,7 +110,7 @@ def per_step(
     return {(_day(step), str(value)): sums for (step, value), sums in _ask(statement, parameters, 2)}
 
 
-def own_values(dimension: str, period: Period, user_id: int, most: int) -> tuple[dict[str, Sums], int]:
+def own_values(dimension: str, period: Period, user_id: int, most: int) -> Dearest:
     """As `per_value`, of one person's records. From the ledger: no sums are kept for each pair of values."""
     statement = (
         f"SELECT value, count(*) OVER () AS number, {SUMMED} FROM (SELECT {value_of(dimension)} AS value, {MEASURED}"  # noqa: S608 - our names
@@ -132,26 +148,27 @@ def own(dimensions: Sequence[str], by: str, period: Period, user_id: int, *, mon
     columns = ", ".join(f"{value_of(name)} AS {name}" for name in dimensions)
     step = month_of("r.booked_on") if monthly else "r.booked_on"
     arms = [
-        f"SELECT '{name}' AS kind, NULL AS step, {name} AS value, {SUMMED} FROM mine GROUP BY 3"  # noqa: S608 - our names
+        f"SELECT '{name}' AS kind, {name} AS value, NULL AS step, {SUMMED} FROM mine GROUP BY 2"  # noqa: S608 - our names
         for name in dimensions
     ]
     # The first arm gives the columns their types.
-    arms.insert(0, f"SELECT '' AS kind, step, {by} AS value, {SUMMED} FROM mine GROUP BY 2, 3")  # noqa: S608 - our names
+    arms.insert(0, f"SELECT '' AS kind, {by} AS value, step, {SUMMED} FROM mine GROUP BY 2, 3")  # noqa: S608 - our names
     statement = (
         f"WITH mine AS MATERIALIZED (SELECT {step} AS step, {columns}, {MEASURED} FROM {RECORDS}"  # noqa: S608 - our names
         f" WHERE r.user_id = %s AND r.booked_on BETWEEN %s AND %s) {' UNION ALL '.join(arms)}"
     )
     found = list(_ask(statement, [user_id, period.first, period.last], 3))
-    steps = {(_day(step), str(value)): sums for (kind, step, value), sums in found if not kind}
+    steps = {(_day(step), str(value)): sums for (kind, value, step), sums in found if not kind}
     values: dict[str, dict[str, Sums]] = {name: {} for name in dimensions}
-    for (kind, _, value), sums in sorted(found, key=_dearest_first):
+    for (kind, value, _), sums in sorted(found, key=_dearest_first):
         if kind:
             values[kind][str(value)] = sums
     return Own(values, steps)
 
 
 def _dearest_first(row: tuple[tuple[Any, ...], Sums]) -> tuple[Decimal, int, str]:
-    (_, _, value), sums = row
+    """Rows whose second column is the value."""
+    (_, value, _), sums = row
     return -sums.amount, -sums.unknown, str(value)
 
 
@@ -159,32 +176,41 @@ def _source(
     dimension: str, period: Period, values: Sequence[str] | None = None, *, daily: bool = False
 ) -> tuple[str, list[Any]]:
     """The rows to be summed: `starts_on`, `value` and the measures. With `daily` no month comes as one row."""
+    arms, parameters = _arms(dimension, period, "value", values, daily=daily)
+    return f"{_waiting(f'{value_of(dimension)} AS value')} {arms}", parameters
+
+
+def _arms(
+    dimension: str, period: Period, column: str, values: Sequence[str] | None = None, *, daily: bool = False
+) -> tuple[str, list[Any]]:
+    """Those rows, for a statement that begins with `_waiting`, whose `column` holds the value."""
     months = None if daily else period.whole_months()
     parts = [("day", edge) for edge in ([period] if daily else period.edges())]
     if months:
         parts.append(("month", months))
-    among = f" AND value IN ({_marks(values)})" if values else ""
+    among = f" AND {{}} IN ({_marks(values)})" if values else ""
     arms, parameters = [], []
     for grain, part in parts:
         arms.append(
             f"SELECT starts_on, value, {', '.join(MEASURES)} FROM core_spendrollup WHERE dimension = %s"  # noqa: S608
-            f" AND grain = %s AND starts_on BETWEEN %s AND %s{among}"
+            f" AND grain = %s AND starts_on BETWEEN %s AND %s{among.format('value')}"
         )
         parameters += [dimension, grain, part.first, part.last, *(values or ())]
     arms.append(
-        f"SELECT starts_on, value, {', '.join(MEASURES)} FROM waiting WHERE starts_on BETWEEN %s AND %s{among}"  # noqa: S608
+        f"SELECT starts_on, {column} AS value, {', '.join(MEASURES)} FROM waiting"  # noqa: S608
+        f" WHERE starts_on BETWEEN %s AND %s{among.format(column)}"
     )
     parameters += [period.first, period.last, *(values or ())]
-    return f"{_waiting(dimension)} {' UNION ALL '.join(arms)}", parameters
+    return " UNION ALL ".join(arms), parameters
 
 
-def _waiting(dimension: str) -> str:
-    """The records that are still pending, by their keys.
+def _waiting(columns: str) -> str:
+    """The records that are still pending, by their keys, with these columns.
 
     Materialised, because a planner that may join them with the days asked for reads all records of those days instead.
     """
     return (
-        f"WITH waiting AS MATERIALIZED (SELECT r.booked_on AS starts_on, {value_of(dimension)} AS value, {MEASURED}"  # noqa: S608
+        f"WITH waiting AS MATERIALIZED (SELECT r.booked_on AS starts_on, {columns}, {MEASURED}"  # noqa: S608
         " FROM core_pendingrollup p JOIN core_costrecord r ON r.id = p.record_id"
         " LEFT JOIN core_costrecord o ON o.id = r.corrects_id)"
     )
