@@ -58,11 +58,15 @@ def leases_run_out() -> None:
     Batch.objects.filter(lease_until__isnull=False).update(lease_until=past)
 
 
+def look_after() -> None:
+    due_now()
+    clock.tend()
+
+
 def tended(batch: Batch, rounds: int = 6) -> Batch:
     """Look after the batches as long as that changes something, and answer how the batch is then."""
     for _ in range(rounds):
-        due_now()
-        clock.tend()
+        look_after()
         batch.refresh_from_db()
         if batch.over:
             break

@@ -5,9 +5,10 @@ The same functions run with the synchronous and the asynchronous client: both ar
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import anthropic
@@ -134,6 +135,38 @@ async def raw_headers(client: Any) -> Any:
     return {"type": raw.headers["content-type"], "request": raw.headers["request-id"].startswith("req_")}
 
 
+async def batches(client: Any) -> Any:
+    """From the making of a batch to its results; and one that is taken back."""
+    made = await _batch(client, "Say hello.", "[[simulate: batch=errored]]")
+    ended = made
+    while ended.processing_status != "ended":
+        ended = await _now(client.messages.batches.retrieve(made.id))
+        await asyncio.sleep(0.05)
+    results = [plain(line) async for line in _each(await _now(client.messages.batches.results(made.id)))]
+    listed = [batch.id async for batch in _each(await _now(client.messages.batches.list(limit=5)))]
+    removed = await _now(client.messages.batches.delete(made.id))
+    counts = plain(ended.request_counts)
+    return [plain(made), counts, sorted(results, key=str), made.id in listed, plain(removed)]
+
+
+async def _batch(client: Any, *texts: str) -> Any:
+    requests = [
+        {"custom_id": f"row-{number}", "params": {"model": MODEL, "max_tokens": 50, "messages": user(text)}}
+        for number, text in enumerate(texts)
+    ]
+    return await _now(client.messages.batches.create(requests=requests))
+
+
+async def _each(found: Any) -> AsyncIterator[Any]:
+    """The same of what is iterated asynchronously and of what is not."""
+    if hasattr(found, "__aiter__"):
+        async for item in found:
+            yield item
+    else:
+        for item in found:
+            yield item
+
+
 async def stream_events(client: Any) -> Any:
     stream = await _now(client.messages.create(model=MODEL, max_tokens=60, messages=user("A story."), stream=True))
     return [plain(event) for event in await _all(stream)]
@@ -241,6 +274,7 @@ SCENARIOS: dict[str, Scenario] = {
     "stream of tools": stream_tools,
     "stream of thinking": stream_thinking,
     "stream helper": stream_helper,
+    "batches": batches,
     "counting": counting,
     "models": models,
     "refusal": failing("refusal"),

@@ -6,7 +6,6 @@ from typing import Any
 
 import anthropic
 import pytest
-from pytest_django.live_server_helper import LiveServer
 
 from core.simulator.server import Simulator
 from tests.sdk.scenarios import SCENARIOS
@@ -30,11 +29,11 @@ def outcome(name: str, client: Any, simulator: Simulator) -> Any:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("kind", [anthropic.Anthropic, anthropic.AsyncAnthropic])
 def test_the_sdk_gets_the_same_from_the_gateway_as_from_claude(
-    kind: type[Any], simulator: Simulator, live_server: LiveServer, secret: str
+    kind: type[Any], simulator: Simulator, gateway: str, secret: str
 ) -> None:
     for name in SCENARIOS:
         direct = outcome(name, kind(base_url=simulator.url, api_key="sk-direct", max_retries=0), simulator)
-        through = outcome(name, kind(base_url=live_server.url, api_key=secret, max_retries=0), simulator)
+        through = outcome(name, kind(base_url=gateway, api_key=secret, max_retries=0), simulator)
 
         assert through == direct, name
 

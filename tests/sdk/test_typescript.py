@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pytest_django.live_server_helper import LiveServer
 
 from core.simulator.server import Simulator
 
@@ -22,10 +21,10 @@ def outcomes(address: str, key: str, simulator: Simulator) -> dict[str, Any]:
 
 @pytest.mark.django_db(transaction=True)
 def test_the_typescript_sdk_gets_the_same_from_the_gateway_as_from_claude(
-    simulator: Simulator, live_server: LiveServer, secret: str
+    simulator: Simulator, gateway: str, secret: str
 ) -> None:
     direct = outcomes(simulator.url, "sk-direct", simulator)
-    through = outcomes(live_server.url, secret, simulator)
+    through = outcomes(gateway, secret, simulator)
 
     assert len(direct) > 20
     for name, expected in direct.items():

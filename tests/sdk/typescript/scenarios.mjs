@@ -20,7 +20,7 @@ const WEATHER = {
   },
 };
 // What differs from one request to the next, whoever answers.
-const VARIES = new Set(["id", "request_id", "_request_id", "created_at"]);
+const VARIES = new Set(["id", "request_id", "_request_id", "created_at", "ended_at", "expires_at", "results_url"]);
 
 const user = (...content) => [{ role: "user", content: content.length === 1 ? content[0] : content }];
 const ask = (text, more = {}) => ({ model: MODEL, max_tokens: 100, messages: user(text), ...more });
@@ -68,6 +68,21 @@ const SCENARIOS = {
   "stream of tools": async () => all(await create(fault("tool=get_weather", { tools: [WEATHER], stream: true }))),
   "stream helper": async () => plain(await client.messages.stream(ask("A story.")).finalMessage()),
   beta: async () => plain(await client.beta.messages.create(ask("Hello.", { betas: ["context-management-2025-06-27"] }))),
+  batches: async () => {
+    const requests = ["Say hello.", "[[simulate: batch=errored]]"].map((text, row) => ({
+      custom_id: `row-${row}`,
+      params: ask(text),
+    }));
+    const made = await client.messages.batches.create({ requests });
+    let ended = made;
+    while (ended.processing_status !== "ended") {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      ended = await client.messages.batches.retrieve(made.id);
+    }
+    const results = await all(await client.messages.batches.results(made.id));
+    const order = (one, other) => one.custom_id.localeCompare(other.custom_id);
+    return [plain(made), plain(ended.request_counts), results.sort(order), plain(await client.messages.batches.delete(made.id))];
+  },
   counting: async () => plain(await client.messages.countTokens({ model: MODEL, messages: user("Say hello.") })),
   models: async () => {
     const page = await client.models.list({ limit: 3 });
