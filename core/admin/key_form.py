@@ -11,7 +11,7 @@ from django.utils import timezone
 from unfold.widgets import UnfoldAdminDecimalFieldWidget
 
 from core.admin.base import ModelForm
-from core.models import Key
+from core.models import ClaudeModel, Key
 from core.models.fields import PLACES
 
 MOST = Decimal(1_000_000)
@@ -28,6 +28,13 @@ else:
 
 class KeyForm(_Base):
     """A key as it is; see `NewKeyForm` for what is asked once."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "models_allowed" in self.fields:
+            chosen = self.instance.models_allowed.values("pk") if self.instance.pk else []
+            models: Any = self.fields["models_allowed"]
+            models.queryset = ClaudeModel.objects.usable() | ClaudeModel.objects.filter(pk__in=chosen)
 
     def clean_name(self) -> str:
         name = str(self.cleaned_data["name"]).strip()

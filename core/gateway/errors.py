@@ -118,6 +118,9 @@ def _refused(error: Refusal) -> HttpResponse:
 
 
 def _of_claude(error: ClaudeError) -> HttpResponse:
+    if error.status == 401:
+        # The program's key was in order, or nothing would have been sent.
+        log.error("Claude does not accept this server's own key; look at ANTHROPIC_API_KEY")
     request_id = error.request_id or new_request_id()
     response = JsonResponse(body_of(error, request_id), status=status_of(error))
     for name, value in {**for_program(error.headers), "request-id": request_id}.items():

@@ -19,7 +19,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from core.intake.keys import make_key, opened_by, revoke
-from core.models import Budget, Call, CostRecord, Key, PendingRollup, User
+from core.models import Budget, Call, ClaudeModel, CostRecord, Key, PendingRollup, User
 
 SignIn = Callable[[User], Client]
 LIST, ADD = "admin:core_key_changelist", "admin:core_key_add"
@@ -182,6 +182,14 @@ def test_a_key_is_revoked_after_a_question_and_not_changed_any_more(as_: SignIn,
 
 def test_nobody_deletes_a_key(as_: SignIn, administrator: User, own: Key) -> None:
     assert as_(administrator).post(reverse("admin:core_key_delete", args=[own.pk]), {"post": "yes"}).status_code == 403
+
+
+def test_a_retired_model_is_offered_only_to_a_key_that_has_it(as_: SignIn, developer: User, own: Key) -> None:
+    ClaudeModel.objects.create(pk="old", display_name="Old", lifecycle=ClaudeModel.Lifecycle.RETIRED)
+    client, page = as_(developer), reverse("admin:core_key_change", args=[own.pk])
+    assert 'value="old"' not in client.get(page).content.decode()
+    own.models_allowed.add("old")
+    assert 'value="old"' in client.get(page).content.decode()
 
 
 # --- Who sees which ---
