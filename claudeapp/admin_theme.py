@@ -35,6 +35,12 @@ def _among_chains(request: HttpRequest) -> bool:
     return request.path.startswith(chains) and not request.path.startswith(breakers)
 
 
+def _among_calls(request: HttpRequest) -> bool:
+    """So does that of the calls that were given up."""
+    calls, letters = reverse("admin:core_call_changelist"), reverse("admin:core_letters")
+    return request.path.startswith(calls) and not request.path.startswith(letters)
+
+
 def environment(request: HttpRequest) -> list[str] | None:  # noqa: ARG001 - the theme's signature
     """The badge in the header of each page."""
     return ["Simulator", "warning"] if settings.SIMULATED else None
@@ -105,7 +111,13 @@ UNFOLD: dict[str, Any] = {
             },
             {
                 "title": "Calls",
-                "items": [_item("Calls", "swap_vert", "admin:core_call_changelist", "core.view_call")],
+                "items": [
+                    {
+                        **_item("Calls", "swap_vert", "admin:core_call_changelist", "core.view_call"),
+                        "active": _among_calls,
+                    },
+                    _item("Given up", "unsubscribe", "admin:core_letters", "core.view_call"),
+                ],
             },
             {
                 "title": "Money",

@@ -17,6 +17,7 @@ from django.urls import reverse
 from core.admin.base import page, require, signed_in
 from core.costs import budgets
 from core.intake.accept import InvalidInputsError, run_again
+from core.intake.again import NotAgainError
 from core.jobs.dispatch import release
 from core.models import Call, User
 from core.routing.estimating import estimate_asked
@@ -116,6 +117,8 @@ def _again(call: Call, user: User) -> Call | str:
     except InvalidInputsError:
         return "What was filled in does not fit the prompt any more."
     except budgets.OverBudgetError as error:
+        return str(error)
+    except NotAgainError as error:
         return str(error)
     except ValueError:
         return "It was not made from a prompt."

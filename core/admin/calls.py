@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 
-from core.admin import call_actions, demo
+from core.admin import call_actions, demo, letter_actions, letters
 from core.admin.base import Endless, ModelAdmin, ReadOnly, action, address, display
 from core.admin.classifier_measuring import classes_of
 from core.admin.filters import ModelFilter, StatusFilter
@@ -91,6 +91,11 @@ class CallAdmin(Endless, ReadOnly, ModelAdmin[Call]):
         pages: dict[str, tuple[str, Any]] = {
             "demo_remove": ("demo/remove/", demo.remove),
             "call_release": ("release/", call_actions.release_all),
+            "letters": ("dead/", letters.kinds),
+            "letters_kind": ("dead/kind/", letters.kind),
+            "letters_handled": ("dead/handled/", letters.dealt_with),
+            "letters_act": ("dead/act/", letter_actions.act),
+            "letter_edit": ("<uuid:pk>/edit/", letter_actions.edit),
             "call_again": ("<uuid:pk>/again/", call_actions.run_one_again),
             "call_cancel": ("<uuid:pk>/cancel/", call_actions.cancel_one),
         }
@@ -118,6 +123,7 @@ class CallAdmin(Endless, ReadOnly, ModelAdmin[Call]):
             "failed": list(call.failed_attempts.all()),
             "reruns": list(Call.objects.visible_to(request.user).filter(again_of=call).only("pk", "created_at")[:20]),
             "result_page": address("call", call.pk),
+            "handlings": list(call.handlings.select_related("by", "fresh")[:20]),
             "may_rerun": self.has_rerun_permission(request) and call.version_id is not None,
             "may_see_key": call.key is not None and may_view(request, call.key),
             "may_cancel": self.has_cancel_permission(request) and call.cancelable,

@@ -31,7 +31,15 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """The values of the start page; each part only for those who may see what it counts."""
     user = signed_in(request)
     money = [*_unknown_costs(user), *_not_reconciled(user), *_draft_prices(user)]
-    found = [*_parked(user), *_failed(user), *money, *_fading_models(user), *_leaving_models(user), *_unpublished(user)]
+    found = [
+        *_parked(user),
+        *_given_up(user),
+        *_failed(user),
+        *money,
+        *_fading_models(user),
+        *_leaving_models(user),
+        *_unpublished(user),
+    ]
     return {**context, "attention": found, "demo_data": _demo_data(user), "title": "Start"}
 
 
@@ -45,6 +53,16 @@ def _failed(user: User) -> list[Attention]:
     number = _up_to_enough(calls)
     page = f"{address('admin:core_call_changelist')}?status=trouble"
     return [Attention(f"{number} failed in the last 24 hours.", page, "Look at them")] if number else []
+
+
+def _given_up(user: User) -> list[Attention]:
+    if not user.has_perms(["core.view_call", "core.rerun_call"]):
+        return []
+    number = _up_to_enough(Call.objects.visible_to(user).letters())
+    sentence = (
+        f"{number} of the queue given up, and nobody has dealt with {'it' if number == '1 call' else 'them'} yet."
+    )
+    return [Attention(sentence, address("admin:core_letters"), "Deal with them")] if number else []
 
 
 def _parked(user: User) -> list[Attention]:

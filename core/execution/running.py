@@ -27,7 +27,7 @@ from core.execution.showing import Showing
 from core.execution.trying import LEFT, Tried, left, try_once
 from core.execution.watching import Watch
 from core.execution.written import events_of, written_reply
-from core.models import Call
+from core.models import Call, Handling
 from core.routing.choose import Choice, choose
 
 # Bytes of a request's JSON that stand for a token, where pacing wants to know about how long it is.
@@ -293,9 +293,16 @@ class Run:
 
 
 def waited_in_the_queue(call: Call) -> float:
-    """Seconds since the call was made. Those of one that a spend limit held are not counted, nor those before it."""
-    held = call.attempt > 1 and call.failed_attempts.filter(then=PARKED).exists()
-    return 0.0 if held else (timezone.now() - call.created_at).total_seconds()
+    """Seconds since the call was made, or was to begin where it is one of many that were run again at a pace.
+
+    Those of one that a spend limit held are not counted, nor those before it.
+    """
+    if call.attempt > 1 and call.failed_attempts.filter(then=PARKED).exists():
+        return 0.0
+    starts = (
+        Handling.objects.filter(fresh=call).values_list("starts_at", flat=True).first() if call.again_of_id else None
+    )
+    return max(0.0, (timezone.now() - (starts or call.created_at)).total_seconds())
 
 
 def left_alone(model: str, seconds: float) -> ClaudeError:

@@ -8,6 +8,7 @@ from functools import partial
 from django.db import transaction
 
 from core.execution.fallbacks import chain_of, with_fallbacks
+from core.intake.again import Again
 from core.intake.kept import Keeping, for_prompt, give_again
 from core.intake.requests import check_allowed
 from core.jobs.dispatch import dispatch
@@ -46,7 +47,7 @@ def accept(
     *,
     user: User | None,
     door: str = Call.Door.FORM,
-    again_of: Call | None = None,
+    again: Again | None = None,
     lane: str = Call.Lane.QUEUE,
     key: Key | None = None,
 ) -> Call:
@@ -54,14 +55,14 @@ def accept(
 
     Where the prompt keeps answers, and this was asked before, the call has that answer at once and costs nothing.
     Raises `InvalidInputsError`, `OverBudgetError` where a budget has no room for its worst case, and `NotAllowedError`
-    where the key may not use the prompt or its model.
+    where the key may not use the prompt or its model, and what `Again.note` raises.
     """
     inputs = clean_inputs(version, raw)
     planned = plan_of(version)
     request = {**render(version.content(), inputs), "model": planned.asked}
     check_allowed(key, planned.models, version.prompt)
     # Who runs something once more wants another answer, and who tries a draft wants the model's own.
-    fresh = again_of is not None or door == Call.Door.TRY
+    fresh = again is not None or door == Call.Door.TRY
     keeping = Keeping() if fresh else for_prompt(version.prompt, user, request)
     fields = {
         "user": user,
@@ -72,16 +73,19 @@ def accept(
         "version": version,
         "inputs": inputs,
         "request": request,
-        "again_of": again_of,
+        "again_of": again and again.of,
     }
     kept = keeping.find()
     if kept is not None:
         return give_again(kept, **fields)
     with transaction.atomic():
         routing = planned.as_json() if planned.names else None
-        call = Call.objects.create(**fields, routing=routing, keep_digest=keeping.digest)
+        when = again.when() if again else {}
+        call = Call.objects.create(**fields, **when, routing=routing, keep_digest=keeping.digest)
         reserve(call, planned, with_fallbacks(planned, chain_of(key, version.prompt)))
-        if lane == Call.Lane.QUEUE:
+        if again:
+            again.note(call)
+        if lane == Call.Lane.QUEUE and call.status == Call.Status.QUEUED:
             transaction.on_commit(partial(dispatch, call.pk))
     return call
 
@@ -105,4 +109,4 @@ def run_again(call: Call, *, user: User | None) -> Call:
     """
     if call.version is None:
         raise ValueError(f"call {call.pk} has no prompt version to run again")
-    return accept(call.version, call.inputs, user=user, door=call.door, again_of=call)
+    return accept(call.version, call.inputs, user=user, door=call.door, again=Again(call, user))

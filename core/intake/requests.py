@@ -13,6 +13,7 @@ from django.db import transaction
 
 from core.execution.fallbacks import chain_of, with_fallbacks
 from core.execution.lease import lease_time
+from core.intake.again import Again
 from core.intake.kept import Keeping, give_again
 from core.jobs.dispatch import dispatch
 from core.models import Call, Key, Prompt, User, direct
@@ -49,6 +50,7 @@ class Asking:
     digest: str = ""
     # Whether an answer given before does, too.
     keeping: Keeping = field(default_factory=Keeping)
+    again: Again | None = None
 
 
 def accept_request(body: Mapping[str, Any], asking: Asking, stored: Mapping[str, Any] | None = None) -> Call:
@@ -64,13 +66,16 @@ def accept_request(body: Mapping[str, Any], asking: Asking, stored: Mapping[str,
     kept = asking.keeping.find()
     if kept is not None:
         return give_again(kept, **fields)
-    call = Call(**fields, routing=planned.as_json(), keep_digest=asking.keeping.digest)
+    when = asking.again.when() if asking.again else {}
+    call = Call(**fields, **when, routing=planned.as_json(), keep_digest=asking.keeping.digest)
     if asking.lane != Call.Lane.QUEUE:
         _claim(call, body, planned)
     with transaction.atomic():
         direct.insert(call)
         _reserve(call, body, planned)
-        if asking.lane == Call.Lane.QUEUE:
+        if asking.again:
+            asking.again.note(call)
+        if call.lane == Call.Lane.QUEUE and call.status == Call.Status.QUEUED:
             transaction.on_commit(partial(dispatch, call.pk))
     return call
 
@@ -98,6 +103,7 @@ def _fields(asking: Asking, stored: Mapping[str, Any]) -> dict[str, Any]:
         "prompt": asking.prompt,
         "request": stored,
         "request_digest": asking.digest,
+        "again_of": asking.again and asking.again.of,
     }
 
 

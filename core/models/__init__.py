@@ -6,8 +6,10 @@ from core.models.budgets import Budget, BudgetNotice, BudgetRequest, BudgetWindo
 from core.models.calls import Call
 from core.models.catalogue import ClaudeModel, Price
 from core.models.fallbacks import FallbackChain, FallbackStep
+from core.models.housekeeping import Alarm, PausedQueue, RegularTask
 from core.models.keys import Key, KeySecret
 from core.models.ledger import CostRecord
+from core.models.letters import Handling
 from core.models.people import User
 from core.models.prompts import Prompt, PromptVersion, SystemPrompt, SystemPromptVersion, Variable
 from core.models.reconciliation import Reconciliation, ReconciliationLine
@@ -27,6 +29,7 @@ from core.models.routing import (
 )
 
 __all__ = [
+    "Alarm",
     "Batch",
     "BatchPart",
     "BatchRow",
@@ -44,18 +47,21 @@ __all__ = [
     "FailedAttempt",
     "FallbackChain",
     "FallbackStep",
+    "Handling",
     "IdempotencyToken",
     "Key",
     "KeySecret",
     "LabelledExample",
     "Measurement",
     "ModelAlias",
+    "PausedQueue",
     "PendingRollup",
     "Price",
     "Prompt",
     "PromptVersion",
     "Reconciliation",
     "ReconciliationLine",
+    "RegularTask",
     "Reservation",
     "Route",
     "RoutePublication",

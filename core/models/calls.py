@@ -46,6 +46,10 @@ class CallQuerySet(models.QuerySet["Call"]):
         at_once = [Call.Lane.SYNC, Call.Lane.STREAM]
         return self.filter(status=Call.Status.QUEUED, lane__in=at_once, dispatched_at__lt=before)
 
+    def letters(self) -> CallQuerySet:
+        """Dead letters: calls of the queue that used up their attempts, and that nobody has dealt with yet."""
+        return self.filter(dead_since__isnull=False)
+
     def parked(self) -> CallQuerySet:
         """Calls that wait for the end of a spend limit."""
         return self.filter(parked=True, not_before__isnull=False)
@@ -143,6 +147,10 @@ class Call(models.Model):
     sent_at = models.DateTimeField("sent", null=True, blank=True)
     first_text_at = models.DateTimeField("first words", null=True, blank=True)
     finished_at = models.DateTimeField("finished", null=True, blank=True)
+    # Set while it is a dead letter: given up in the queue, and nobody has dealt with it yet.
+    dead_since = models.DateTimeField(null=True, blank=True, editable=False)
+    # Set when its contents were removed for their age.
+    pruned_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     model = models.CharField(max_length=120, blank=True)
     reason = models.CharField("why this model", max_length=500, blank=True)
@@ -197,6 +205,11 @@ class Call(models.Model):
             # Only what waits or runs has these; a condition on the status is one that SQLite would not see through.
             models.Index(fields=["not_before"], name="call_waiting", condition=Q(not_before__isnull=False)),
             models.Index(fields=["lease_until"], name="call_lease", condition=Q(lease_until__isnull=False)),
+            models.Index(
+                fields=["error_type", "model", "dead_since"],
+                name="call_dead_letter",
+                condition=Q(dead_since__isnull=False),
+            ),
             models.Index(
                 fields=["key", "request_digest", "-created_at"],
                 name="call_same_request",
@@ -322,7 +335,8 @@ class Call(models.Model):
         content: list[dict[str, Any]] | None = None,
     ) -> bool:
         """End as failed (trying again is of no use) or dead (tried often enough), keeping any partial text."""
-        return self._change_here(status=status, text=text, content=content or [], **error, **self._ended())
+        parts = {"text": text, "content": content or []}
+        return self._change_here(status=status, **parts, **error, **self._ended(status))
 
     def wait(self, until: dt.datetime, error: dict[str, Any]) -> bool:
         """Try again at `until`, not earlier."""
@@ -390,7 +404,11 @@ class Call(models.Model):
     def give_up(self, error: dict[str, Any]) -> bool:
         """End a call whose process is gone once too often."""
         lost = Q(status=self.Status.RUNNING, lease_token=self.lease_token, lease_until__lt=timezone.now())
-        return self._change(lost, status=self.Status.DEAD, **error, **self._ended())
+        return self._change(lost, status=self.Status.DEAD, **error, **self._ended(self.Status.DEAD))
+
+    def close_letter(self) -> bool:
+        """Somebody deals with it, so it is no dead letter any more; False where it was none."""
+        return self._change(Q(dead_since__isnull=False), dead_since=None)
 
     def mark_dispatched(self) -> bool:
         """Note that it is put into the queue once more, which only one process does."""
@@ -401,9 +419,13 @@ class Call(models.Model):
         """Cancel what has not been sent; what is already at work runs to its end."""
         return self._change(Q(status__in=self.UNSENT), status=self.Status.CANCELED, **self._ended())
 
-    def _ended(self) -> dict[str, Any]:
+    def _ended(self, status: str = "") -> dict[str, Any]:
+        now = timezone.now()
+        # Whoever waits for an answer at once is told at once; what dies in the queue is left to somebody.
+        letter = status == self.Status.DEAD and self.lane == self.Lane.QUEUE
         return {
-            "finished_at": timezone.now(),
+            **({"dead_since": now} if letter else {}),
+            "finished_at": now,
             "first_text_at": self.first_text_at,
             "lease_until": None,
             "not_before": None,

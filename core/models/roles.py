@@ -66,6 +66,8 @@ _OPERATE = [
     "cancel_call",
     "rerun_call",
     "view_queues",
+    "pause_queue",
+    "run_housekeeping",
     "remove_demo",
 ]
 _ADMINISTER = [

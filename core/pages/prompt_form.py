@@ -12,6 +12,7 @@ from core.costs.budgets import OverBudgetError
 from core.costs.counting import counted_by_claude
 from core.costs.estimate import Estimate
 from core.intake.accept import InvalidInputsError, accept
+from core.intake.again import Again
 from core.models import Call, Prompt, PromptVersion
 from core.pages.access import remember, signed_in, visible_calls
 from core.pages.budgets import Refusal, refusal
@@ -45,7 +46,8 @@ def prompt_estimate(request: HttpRequest, slug: str) -> HttpResponse:
 def _run(request: HttpRequest, version: PromptVersion, earlier: Call | None) -> HttpResponse:
     form = InputsForm(version, request.POST)
     try:
-        call = accept(version, form.typed(), user=signed_in(request), again_of=earlier)
+        user = signed_in(request)
+        call = accept(version, form.typed(), user=user, again=Again(earlier, user) if earlier else None)
     except InvalidInputsError as error:
         form.show_problems(error.problems)
         return _show(request, version, form, earlier)

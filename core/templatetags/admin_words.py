@@ -82,7 +82,12 @@ def tone(call: Call) -> str:
 
 def trouble(call: Call | FailedAttempt) -> str:
     """What went wrong, in a sentence; empty for a call without an error."""
-    return TROUBLES.get(call.error_type, "Something went wrong.") if call.error_type else ""
+    return trouble_of(call.error_type) if call.error_type else ""
+
+
+def trouble_of(error_type: str) -> str:
+    """The same for a kind of error."""
+    return TROUBLES.get(error_type, "Something went wrong.")
 
 
 def cost_of(call: Call) -> str:
@@ -95,5 +100,5 @@ def pretty(value: object) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-for _word in (pretty, usd, exact_usd, signed_usd, whole, seconds, tone, trouble, cost_of):
+for _word in (pretty, usd, exact_usd, signed_usd, whole, seconds, tone, trouble, trouble_of, cost_of):
     register.filter(_word.__name__, _word)

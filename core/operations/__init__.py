@@ -1,0 +1,1 @@
+"""How does the installation stand, and what is done about what went wrong?"""

@@ -1,0 +1,124 @@
+"""What is done about calls that were given up: they run again, at a pace, or are dismissed?
+
+A call that runs again is a new one that points at the old: it belongs to whoever asked, so that its answer and its cost
+go to them, and it reserves its budgets anew. In its transaction the old one leaves the list, so nothing runs twice.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from core.costs.budgets import OverBudgetError
+from core.intake.accept import InvalidInputsError, accept
+from core.intake.again import Again, NotAgainError, resendable
+from core.intake.requests import Asking, NotAllowedError, UnreadableRequestError, accept_request
+from core.models import Call, Handling, User
+from core.routing.choose import UnknownModelError
+
+# Each is stored, and reserves, while somebody waits for the page.
+MOST_AT_ONCE = 1000
+# Minutes: what is started later would be better started by somebody who has looked again.
+LONGEST_SPREAD = 24 * 60
+# Rows that are dismissed by one statement.
+CHUNK = 1000
+
+
+@dataclass
+class Done:
+    """How many were started, and for what reasons how many were not."""
+
+    started: int = 0
+    last_at: dt.datetime | None = None
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+def run_again(letters: Iterable[Call], *, by: User, per_minute: int | None = None) -> Done:
+    """Run these dead letters again, `per_minute` of them a minute, or all at once."""
+    done = Done()
+    began = timezone.now()
+    for call in letters:
+        at = began + dt.timedelta(minutes=done.started / per_minute) if per_minute and done.started else None
+        try:
+            run_one_again(call, by=by, at=at)
+        except NotAgainError as error:
+            done.refused[str(error)] += 1
+        else:
+            done.started, done.last_at = done.started + 1, at
+    return done
+
+
+def run_one_again(
+    call: Call,
+    *,
+    by: User,
+    at: dt.datetime | None = None,
+    inputs: Mapping[str, object] | None = None,
+    request: Mapping[str, Any] | None = None,
+) -> Call:
+    """Run a dead letter again as it was, or with other inputs, or as another request where it has no prompt.
+
+    Raises `NotAgainError` with the sentence that says why not, and `InvalidInputsError` for inputs that were given.
+    """
+    problem = why_not(call, edited=request is not None)
+    if problem:
+        raise NotAgainError(problem)
+    again = Again(call, by, at, only_letters=True)
+    try:
+        if call.version is not None:
+            chosen = call.inputs if inputs is None else inputs
+            return accept(call.version, chosen, user=call.user, key=call.key, door=call.door, again=again)
+        asking = Asking(call.user, call.key, call.door, Call.Lane.QUEUE, prompt=call.prompt, again=again)
+        return accept_request(call.request if request is None else request, asking)
+    except InvalidInputsError as error:
+        if inputs is not None:
+            raise
+        raise NotAgainError("What was filled in does not fit the prompt any more.") from error
+    except OverBudgetError as error:
+        raise NotAgainError(f"Over budget. {error}") from error
+    except UnknownModelError as error:
+        raise NotAgainError("Its model is not known here any more.") from error
+    except (NotAllowedError, UnreadableRequestError) as error:
+        raise NotAgainError(str(error)) from error
+
+
+def why_not(call: Call, *, edited: bool = False) -> str:
+    """Why a dead letter cannot run again, in a sentence; empty where nothing speaks against it."""
+    return next((sentence for speaks_against, sentence in _OBSTACLES if speaks_against(call, edited)), "")
+
+
+def dismiss(letters: QuerySet[Call], *, by: User, note: str) -> int:
+    """Take dead letters off the list, with a note why; answers how many."""
+    number = 0
+    while taken := _dismiss_some(letters, by, note):
+        number += taken
+    return number
+
+
+def _dismiss_some(letters: QuerySet[Call], by: User, note: str) -> int:
+    with transaction.atomic():
+        found = letters.letters().select_for_update(of=("self",)).order_by("pk")  # type: ignore[attr-defined]
+        chosen: list[uuid.UUID] = list(found.values_list("pk", flat=True)[:CHUNK])
+        rows = [Handling(call_id=pk, by=by, how=Handling.How.DISMISSED, note=note) for pk in chosen]
+        Handling.objects.bulk_create(rows)
+        return Call.objects.filter(pk__in=chosen).update(dead_since=None)
+
+
+_OBSTACLES: list[tuple[Callable[[Call, bool], bool], str]] = [
+    (lambda call, _: call.pruned_at is not None, "Its contents were removed for their age."),
+    (lambda call, _: call.door == Call.Door.CHAT, "It belongs to a conversation, where it can be asked again."),
+    (lambda call, _: call.user is not None and not call.user.is_active, "Whoever asked may not sign in any more."),
+    (lambda call, _: call.key is not None and not call.key.usable(timezone.now()), "Its key opens nothing any more."),
+    (
+        lambda call, edited: not edited and call.version_id is None and not resendable(call.request),
+        "Its images or files were not kept, so it cannot be sent again.",
+    ),
+]
