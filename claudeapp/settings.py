@@ -116,6 +116,8 @@ _queue = {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 2 * CALL_TIMEOUT + 60, "DEFAULT_R
 RQ_QUEUES: dict[str, dict[str, Any]] = {name: dict(_queue) for name in ("calls", "batches", "housekeeping")}
 # How many calls one worker process runs at once.
 WORKER_CONCURRENCY = environment.whole_number("WORKER_CONCURRENCY", 32, 1, 1000)
+# Days after which a table that was uploaded and never started is removed.
+BULK_DRAFT_DAYS = environment.whole_number("BULK_DRAFT_DAYS", 14, 1, 3650)
 # Seconds that a worker which is told to stop lets its calls end; the rest is handed back.
 SHUTDOWN_GRACE = environment.whole_number("SHUTDOWN_GRACE", 25, 0, 86400)
 RQ = {"WORKER_CLASS": "core.jobs.worker.CallWorker"}

@@ -11,9 +11,12 @@ from django.utils import timezone
 from core.batches.collect import collect, look
 from core.batches.find import find
 from core.batches.leases import LEASE, wait_after
+from core.batches.live import tend_live
+from core.batches.runs import look_after
 from core.batches.send import send
 from core.batches.start import forget_abandoned
-from core.models import BatchPart
+from core.batches.telling import tell_people
+from core.models import BatchPart, BulkRun
 
 log = logging.getLogger(__name__)
 
@@ -25,13 +28,22 @@ AT_ONCE = 20
 
 def tend() -> str:
     """Send, look for, look at and collect whatever is due; answers how many parts that were."""
-    forget_abandoned()
     until = time.monotonic() + LONG_ENOUGH
+    forget_abandoned()
+    for run in BulkRun.objects.due(timezone.now()).order_by("touched_at")[:AT_ONCE]:
+        look_after(run)
+    count = _tend_parts(until)
+    tend_live()
+    tell_people()
+    return f"{count} parts of batches looked after"
+
+
+def _tend_parts(until: float) -> int:
     count = 0
     while time.monotonic() < until and (part := _next()) is not None:
         advance(part)
         count += 1
-    return f"{count} parts of batches looked after"
+    return count
 
 
 def _next() -> BatchPart | None:

@@ -7,16 +7,18 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Sum
 
 from core.batches.leases import LEASE
 from core.claude.errors import ClaudeError
 from core.costs.bulk import Ended, remembered_prices, settle_ended
 from core.costs.estimate import PricesOf
 from core.costs.ledger import Exchange
-from core.models import Batch, BatchPart, BatchRow, Call
+from core.models import Batch, BatchPart, BatchRow, Call, CostRecord
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +53,8 @@ def end_rows(part: BatchPart, endings: Sequence[Ending], prices: PricesOf) -> in
         ended = [Ended(_changed(open_calls[ending.call_id], ending), ending.exchange) for ending in fresh]
         BatchRow.objects.end([each.call for each in ended])
         BatchRow.objects.keep_results([(e.call_id, e.result) for e in fresh if e.result is not None])
-        settle_ended(ended, prices)
-        part.batch.count(**Counter(ending.counts for ending in fresh))
+        spent, unknown = settle_ended(ended, prices)
+        part.batch.count(spent, unknown, Counter(ending.counts for ending in fresh))
     return len(fresh)
 
 
@@ -145,3 +147,11 @@ def close(part: BatchPart, problem: str = "") -> None:
         part.change(state=BatchPart.State.DONE, problem=problem[:500], lease_until=None)
         if batch.mark_ended():
             log.info("batch %s has ended", batch.public_id)
+            sum_up(batch)
+
+
+def sum_up(batch: Batch) -> None:
+    """Say what all of its rows cost, classifiers' questions and corrections too."""
+    records = CostRecord.objects.filter(call__batch_row__batch=batch)
+    spent = records.aggregate(sum=Sum("amount"))["sum"] or Decimal(0)
+    Batch.objects.filter(pk=batch.pk).update(spent=spent, unknown=records.unknown().count())

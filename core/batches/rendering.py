@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from core.batches.sources import name_of
 from core.batches.start import Row
 from core.batches.tables import Line
-from core.intake.accept import InvalidInputsError, clean_inputs
 from core.models import PromptVersion
 from core.prompts.rendering import render, specs
+from core.prompts.variables import UnusableError, VariableSpec
+
+_YES = frozenset({"yes", "y", "true", "on", "1", "x"})
+_NO = frozenset({"no", "n", "false", "off", "0", ""})
 
 
 @dataclass(frozen=True)
@@ -34,24 +38,54 @@ def _bare(name: str) -> str:
     return "".join(character for character in name.casefold() if character.isalnum())
 
 
+def missing(version: PromptVersion, places: Mapping[str, int]) -> list[str]:
+    """The labels of the variables that have to come from a column and have none."""
+    return [
+        spec.label or spec.name
+        for spec in specs(version.content())
+        if spec.name not in places and spec.required and spec.kind != "yes_no" and not spec.default
+    ]
+
+
 def rendered(version: PromptVersion, lines: Iterable[Line], places: Mapping[str, int]) -> Iterator[Rendered]:
     """Each line as it would be sent, one at a time; `places` says which column each variable is in.
 
     A variable without a column takes its default. The request's model is the prompt's route or alias where it has one.
     """
     content = version.content()
-    asked = content.get("asked")
+    blanks = specs(content)
+    defaults = {spec.name: spec.default for spec in blanks if spec.name not in places}
     for line in lines:
         if line.fault:
             yield Rendered(line, None, line.fault)
             continue
         # An empty cell is no value, as an empty field of a form is none.
-        raw = {name: line.cells[place] for name, place in places.items() if line.cells[place]}
-        try:
-            inputs = clean_inputs(version, raw)
-        except InvalidInputsError as error:
-            yield Rendered(line, None, "; ".join(f"{name}: {said}" for name, said in error.problems.items()))
+        raw = {**defaults, **{name: line.cells[place] for name, place in places.items()}}
+        inputs, fault = _cleaned(blanks, raw)
+        if fault:
+            yield Rendered(line, None, fault)
             continue
-        request = render(content, inputs)
-        whole = {**request, "model": asked} if asked else request
-        yield Rendered(line, Row(f"row-{line.number}", whole, dict(inputs), list(line.cells)))
+        row = Row(name_of(line.number), render(content, inputs), inputs, list(line.cells), line.again_of)
+        yield Rendered(line, row)
+
+
+def _yes_or_no(cell: str) -> str:
+    """What a cell says. Raises `UnusableError`: a form has a box to tick, and a cell can hold anything."""
+    said = cell.strip().casefold()
+    if said in _YES:
+        return "yes"
+    if said in _NO:
+        return "no"
+    raise UnusableError("Please write yes or no.")
+
+
+def _cleaned(blanks: Iterable[VariableSpec], raw: Mapping[str, str]) -> tuple[dict[str, str], str]:
+    """The text of each variable, and what is wrong with those that cannot be used."""
+    inputs: dict[str, str] = {}
+    faults: list[str] = []
+    for spec in blanks:
+        try:
+            inputs[spec.name] = spec.clean(_yes_or_no(raw[spec.name]) if spec.kind == "yes_no" else raw[spec.name])
+        except UnusableError as error:
+            faults.append(f"{spec.label or spec.name}: {error}")
+    return inputs, " ".join(faults)

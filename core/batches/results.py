@@ -3,32 +3,74 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from heapq import merge
 from typing import Any
 
-from core.models import Batch, BatchRow, Call
+from core.batches.sources import line_of
+from core.models import Batch, BatchRow, Call, SkippedLine
 
 CHUNK = 500
 # Beside the answer.
 TOLD = ["status", "error", "model", "cost USD"]
+SKIPPED = "Skipped"
+_NEEDED = [f"call__{name}" for name in ("status", "text", "error_message", "model")]
+
+# The number of a line, and what stands in it.
+Numbered = tuple[int, list[Any]]
 
 
 def result_rows(batch: Batch) -> Iterator[list[Any]]:
     """A heading and then each row in the order of the table; a structured answer is spread over columns.
 
-    For `reports.files.csv_pieces` and `reports.workbook.xlsx_pieces`, which defuse what a spreadsheet would execute.
+    A row that failed and was run again with success has that answer; one that was skipped has its fault. For
+    `reports.files.csv_pieces` and `reports.workbook.xlsx_pieces`, which defuse what a spreadsheet would execute.
     """
     columns: list[str] = batch.columns or []
     fields = _fields(batch)
     yield [*columns, *_apart(columns, [*(fields or ["answer"]), *TOLD])]
+    for _, line in merge(_answered(batch, columns, fields), _skipped(batch, columns, fields), key=lambda each: each[0]):
+        yield line
+
+
+def _answered(batch: Batch, columns: list[str], fields: list[str]) -> Iterator[Numbered]:
     position = -1
     rows = BatchRow.objects.filter(batch=batch).select_related("call").prefetch_related("call__cost_records")
-    while chunk := list(rows.filter(position__gt=position).order_by("position")[:CHUNK]):
+    rows = rows.only("position", "custom_id", "cells", *_NEEDED).order_by("position")
+    while chunk := list(rows.filter(position__gt=position)[:CHUNK]):
         position = chunk[-1].position
+        repeated = _repeated([row.call for row in chunk])
         for row in chunk:
-            cells = [*(row.cells or []), *[""] * len(columns)][: len(columns)]
-            yield [*cells, *_answer(row.call, fields), *_told(row.call)]
+            call = repeated.get(row.call_id, row.call)
+            number = line_of(row.custom_id) if row.cells is not None else row.position
+            yield number, [*_padded(row.cells, columns), *_answer(call, fields), *_told(call)]
+
+
+def _skipped(batch: Batch, columns: list[str], fields: list[str]) -> Iterator[Numbered]:
+    blank = [""] * len(fields or ["answer"])
+    number = -1
+    lines = SkippedLine.objects.filter(batch=batch).order_by("line")
+    while chunk := list(lines.filter(line__gt=number)[:CHUNK]):
+        number = chunk[-1].line
+        for skipped in chunk:
+            cells = _padded(skipped.cells, columns)
+            yield skipped.line, [*cells, *blank, SKIPPED, skipped.fault, "", Decimal(0)]
+
+
+def _padded(cells: Sequence[Any] | None, columns: list[str]) -> list[Any]:
+    return [*(cells or []), *[""] * len(columns)][: len(columns)]
+
+
+def _repeated(calls: Sequence[Call]) -> dict[uuid.UUID, Call]:
+    """For those that have no answer, the call that repeated each with success."""
+    without = [call.pk for call in calls if call.finished and call.status != Call.Status.SUCCEEDED]
+    if not without:
+        return {}
+    found = Call.objects.filter(again_of__in=without, status=Call.Status.SUCCEEDED).prefetch_related("cost_records")
+    needed = found.only("again_of", "status", "text", "error_message", "model").order_by("created_at")
+    return {call.again_of_id: call for call in needed if call.again_of_id is not None}
 
 
 def _apart(columns: list[str], ours: list[str]) -> list[str]:
@@ -75,5 +117,5 @@ def _plain(value: Any) -> Any:
 
 
 def _told(call: Call) -> list[Any]:
-    cost = call.cost if call.finished else Decimal(0)
+    cost = Call.cost_of(call.cost_records.all()) if call.finished else Decimal(0)
     return [call.get_status_display(), call.error_message, call.model, "unknown" if cost is None else cost]

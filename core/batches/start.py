@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -20,9 +21,12 @@ from django.utils import timezone
 
 from core.batches.bodies import MOST_ROW_BYTES, Filling, encoded
 from core.costs.bulk import remembered_prices, reserve_batch, worst_of
+from core.execution.fallbacks import NO_CHAIN, chain_of, with_fallbacks
+from core.intake.accept import plan_of as plan_of_version
 from core.intake.requests import UnreadableRequestError, check_allowed, kept_form
 from core.jobs.batches import nudge
-from core.models import Batch, BatchPart, BatchRow, Call, Key, Prompt
+from core.jobs.dispatch import BULK, dispatch
+from core.models import Batch, BatchPart, BatchRow, Call, Key, Prompt, PromptVersion
 from core.routing.choose import Plan, UnknownModelError, plan
 from core.routing.names import for_key
 
@@ -59,14 +63,22 @@ class Row:
     inputs: dict[str, Any] = field(default_factory=dict)
     # The line of the table that it was made from.
     cells: list[Any] | None = None
+    # The call that it repeats.
+    again_of: uuid.UUID | None = None
 
 
-def start(batch: Batch, rows: Iterable[Row], before: Callable[[], None] = lambda: None) -> Batch:
+def _nothing() -> None:
+    """What is to be done besides, where nobody says."""
+
+
+def start(
+    batch: Batch, rows: Iterable[Row], before: Callable[[], None] = _nothing, within: Callable[[], None] = _nothing
+) -> Batch:
     """Write these rows down as `batch`, which is not stored yet, reserve their worst case, and let them be sent.
 
-    Either all of it happens or nothing; `before` is asked when all rows have come, and may raise. Raises
-    `BadRowError`, `EmptyBatchError`, `UnknownModelError`, `NotAllowedError`, `OverBudgetError`, and whatever reading
-    the rows raises.
+    Either all of it happens or nothing. `before` is asked when all rows have come, `within` in the transaction that
+    starts it; both may raise. A live one goes into the queue of the workers. Raises `BadRowError`, `EmptyBatchError`,
+    `UnknownModelError`, `NotAllowedError`, `OverBudgetError`, and whatever reading the rows raises.
     """
     batch.lease_until = timezone.now() + LEASE
     with transaction.atomic():
@@ -78,11 +90,25 @@ def start(batch: Batch, rows: Iterable[Row], before: Callable[[], None] = lambda
             reserve_batch(batch)
             if not batch.mark_started(count):
                 raise OvertakenError
-            transaction.on_commit(nudge)
+            within()
+            transaction.on_commit(_into_the_queue(batch) if batch.live else nudge)
     except BaseException:
         forget(batch)
         raise
     return batch
+
+
+def _into_the_queue(batch: Batch) -> Callable[[], None]:
+    """Let workers have the calls of a live batch; until now they were nobody's, and nobody looked for them."""
+    calls = Call.objects.filter(batch_row__batch=batch)
+    calls.update(lane=Call.Lane.QUEUE, dispatched_at=timezone.now())
+    ids = list(calls.order_by("batch_row__position").values_list("pk", flat=True))
+
+    def put() -> None:
+        # Without Redis they wait in the database for the sweeper.
+        any(not dispatch(pk, BULK) for pk in ids)
+
+    return put
 
 
 def forget(batch: Batch) -> None:
@@ -127,7 +153,9 @@ class _Writing:
         self._batch = batch
         self._seen: set[str] = set()
         self._prices = remembered_prices()
-        self._plan_of = plans_for(batch.key, batch.prompt)
+        self._plan_of = plans_for(batch.key, batch.prompt, batch.version)
+        # Who answers instead is asked only of those that are answered at once.
+        self._chain = chain_of(batch.key, batch.prompt) if batch.live else NO_CHAIN
         self._part: BatchPart | None = None
         self._filling = Filling()
 
@@ -151,7 +179,8 @@ class _Writing:
         for row in chunk:
             self._check_name(row.custom_id)
             body = self._encoded(row)
-            self._place(len(body.encode()))
+            if not self._batch.live:
+                self._place(len(body.encode()))
             yield self._call_and_row(row, body)
             self.count += 1
 
@@ -196,6 +225,7 @@ class _Writing:
             request=kept,
             routing=planned.as_json(),
             demo=batch.demo,
+            again_of_id=row.again_of,
         )
         return call, BatchRow(
             call=call,
@@ -212,7 +242,9 @@ class _Writing:
         try:
             planned = self._plan_of(str(row.request["model"]))
             besides = planned.besides(row.request) if planned.classifiers else []
-            return planned, worst_of(planned.models, row.request, self._prices, besides)
+            models = with_fallbacks(planned, self._chain) if self._batch.live else planned.models
+            worst = worst_of(models, row.request, self._prices, besides, batch=not self._batch.live)
+            return planned, worst
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             if isinstance(error, UnreadableRequestError):
                 raise
@@ -220,7 +252,7 @@ class _Writing:
             raise BadRowError(self.count, f"{where}: is not in the shape of the Messages API ({error})") from error
 
 
-def plans_for(key: Key | None, prompt: Prompt | None) -> Callable[[str], Plan]:
+def plans_for(key: Key | None, prompt: Prompt | None, version: PromptVersion | None = None) -> Callable[[str], Plan]:
     """What a row's model can lead to, where this key may use all of that; each name is looked up once."""
 
     @cache
@@ -228,7 +260,7 @@ def plans_for(key: Key | None, prompt: Prompt | None) -> Callable[[str], Plan]:
         if "\x00" in asked:
             # No name has one, and PostgreSQL cannot be asked for it.
             raise UnknownModelError(asked)
-        planned = plan(for_key(key, asked))
+        planned = plan(for_key(key, asked)) if version is None else plan_of_version(version)
         check_allowed(key, planned.models, prompt)
         return planned
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+import uuid
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ class Line:
     number: int
     cells: list[str]
     fault: str = ""
+    # The call that it repeats, where it comes from an earlier run.
+    again_of: uuid.UUID | None = None
 
 
 @dataclass(frozen=True)

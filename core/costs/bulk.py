@@ -51,14 +51,19 @@ def remembered_prices() -> PricesOf:
 
 
 def worst_of(
-    models: Collection[str], request: Mapping[str, Any], prices: PricesOf, besides: Collection[Mapping[str, Any]] = ()
+    models: Collection[str],
+    request: Mapping[str, Any],
+    prices: PricesOf,
+    besides: Collection[Mapping[str, Any]] = (),
+    *,
+    batch: bool = True,
 ) -> Decimal | None:
-    """The most that a row can cost at batch price with any of these models; None where that of one is unknown.
+    """The most that a row can cost with any of these models; None where that of one is unknown.
 
     `besides` are requests that may be sent before, at their usual price, to a classifier: each counts on top.
     """
     today = timezone.now().date()
-    amounts = [worst_case(model, request, today, batch=True, prices=prices) for model in models]
+    amounts = [worst_case(model, request, today, batch=batch, prices=prices) for model in models]
     others = [worst_case(str(other["model"]), other, today, prices=prices) for other in besides]
     known = [amount for amount in amounts if amount is not None]
     known_others = [amount for amount in others if amount is not None]
@@ -103,18 +108,20 @@ class Ended:
     exchange: Exchange | None
 
 
-def settle_ended(ended: Sequence[Ended], prices: PricesOf) -> None:
-    """Book what these calls cost and give back what they reserved.
+def settle_ended(ended: Sequence[Ended], prices: PricesOf) -> tuple[Decimal, int]:
+    """Book what these calls cost and give back what they reserved; answers the sum, and how many costs are unknown.
 
     Belongs into the transaction that ended them, whose conditional UPDATE is what makes each of them be booked once.
     """
-    _book([each for each in ended if each.exchange is not None], prices)
+    amounts = _book([each for each in ended if each.exchange is not None], prices)
     settle_calls([each.call.pk for each in ended])
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known, NOTHING), len(amounts) - len(known)
 
 
-def _book(billed: Sequence[Ended], prices: PricesOf) -> None:
+def _book(billed: Sequence[Ended], prices: PricesOf) -> list[Decimal | None]:
     if not billed:
-        return
+        return []
     now = timezone.now()
     today = timezone.localdate(now)
     booked_on = booking_day(today, today)
@@ -134,6 +141,7 @@ def _book(billed: Sequence[Ended], prices: PricesOf) -> None:
     ]
     made = CostRecord.objects.bulk_create(records, batch_size=AT_ONCE)
     PendingRollup.objects.bulk_create([PendingRollup(record_id=record.pk) for record in made], batch_size=AT_ONCE)
+    return [record.amount for record in made]
 
 
 def _bookings(calls: Sequence[Call]) -> dict[tuple[int | None, int | None], Booking]:

@@ -70,7 +70,13 @@ class Estimate:
     past: int = 0
 
 
-def estimate(request: Mapping[str, Any], prompt: Prompt | None = None, input_tokens: int | None = None) -> Estimate:
+def estimate(
+    request: Mapping[str, Any],
+    prompt: Prompt | None = None,
+    input_tokens: int | None = None,
+    *,
+    batch: bool = False,
+) -> Estimate:
     """The price of a Messages request; `input_tokens` is Claude's own count where somebody asked for it."""
     counted = approximate_tokens(request) if input_tokens is None else input_tokens
     answer = answer_lengths(prompt).within(int(request["max_tokens"]))
@@ -80,10 +86,10 @@ def estimate(request: Mapping[str, Any], prompt: Prompt | None = None, input_tok
     return Estimate(
         input_tokens=counted,
         output_tokens=answer.likely,
-        low=_amount(bands, request, counted, answer.low),
-        likely=_amount(bands, request, counted, answer.likely),
-        high=_amount(bands, request, counted, answer.high),
-        at_most=worst_case(model, request, today),
+        low=_amount(bands, request, counted, answer.low, batch),
+        likely=_amount(bands, request, counted, answer.likely, batch),
+        high=_amount(bands, request, counted, answer.high, batch),
+        at_most=worst_case(model, request, today, batch=batch),
         counted=input_tokens is not None,
         past=answer.past,
     )
@@ -214,11 +220,14 @@ def _longest_input(model_id: str) -> int:
     return model or LONGEST
 
 
-def _amount(bands: Sequence[PriceRow], request: Mapping[str, Any], input_tokens: int, output: int) -> Decimal | None:
+def _amount(
+    bands: Sequence[PriceRow], request: Mapping[str, Any], input_tokens: int, output: int, batch: bool
+) -> Decimal | None:
     price = band_for(bands, input_tokens)
     usage = Usage(
         input_tokens,
         output,
+        service_tier="batch" if batch else "standard",
         inference_geo=request.get("inference_geo") or "",
         speed=request.get("speed") or "standard",
     )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
+from typing import Any
 
 import django_rq
 from django.conf import settings
+from django.db.models import QuerySet
 from django.utils import timezone
 from redis.exceptions import RedisError
 
 from core.hints.connection import quick_redis
-from core.models import Batch, BatchPart
+from core.models import Batch, BatchPart, BulkRun
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +22,8 @@ BATCHES = "batches"
 TEND = "core.batches.clock.tend"
 # Seconds that one piece of work on batches may take: a hundred thousand results come and are booked in it.
 LONGEST = 3600
+# What ended longer ago is no news to anybody.
+NEWS = dt.timedelta(days=2)
 
 
 def nudge() -> bool:
@@ -36,7 +41,13 @@ def nudge() -> bool:
 def nudge_if_due() -> str:
     """Let a worker look after the batches where there is something to do; started by the clock."""
     now = timezone.now()
-    abandoned = Batch.objects.filter(status=Batch.Status.PREPARING, lease_until__lt=now)
-    if BatchPart.objects.due(now).exists() or abandoned.exists():
+    waiting: list[QuerySet[Any]] = [
+        BatchPart.objects.due(now),
+        BulkRun.objects.due(now),
+        Batch.objects.filter(status=Batch.Status.PREPARING, lease_until__lt=now),
+        Batch.objects.live(),
+        Batch.objects.untold(now - NEWS),
+    ]
+    if any(found.exists() for found in waiting):
         return "told a worker" if nudge() else "Redis is away"
     return "nothing to do"

@@ -3,6 +3,7 @@
 from core.models.attempts import FailedAttempt, IdempotencyToken
 from core.models.batches import Batch, BatchPart, BatchRow
 from core.models.budgets import Budget, BudgetNotice, BudgetRequest, BudgetWindow, Reservation
+from core.models.bulk import BulkRun, SkippedLine, UploadPiece
 from core.models.calls import Call
 from core.models.catalogue import ClaudeModel, Price
 from core.models.fallbacks import FallbackChain, FallbackStep
@@ -37,6 +38,7 @@ __all__ = [
     "BudgetNotice",
     "BudgetRequest",
     "BudgetWindow",
+    "BulkRun",
     "Call",
     "ClassifiedInput",
     "Classifier",
@@ -68,9 +70,11 @@ __all__ = [
     "RouteVersion",
     "RoutingState",
     "Rule",
+    "SkippedLine",
     "SpendRollup",
     "SystemPrompt",
     "SystemPromptVersion",
+    "UploadPiece",
     "User",
     "Variable",
 ]

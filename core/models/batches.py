@@ -6,16 +6,17 @@ import datetime as dt
 import json
 import secrets
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.db import connection, models
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, Value
 from django.utils import timezone
 
 from core.models.calls import Call
-from core.models.fields import MoneyField
+from core.models.fields import KnownMoneyField, MoneyField
 from core.models.keys import Key
 from core.models.prompts import Prompt, PromptVersion
 
@@ -57,10 +58,22 @@ class BatchQuerySet(models.QuerySet["Batch"]):
 
     def of_key(self, key: Key) -> BatchQuerySet:
         """What a program sees of its own: neither what it deleted nor what was refused while it was being written."""
-        return self.filter(key=key, deleted_at=None, started_at__isnull=False)
+        return self.filter(key=key, door=Call.Door.GATEWAY, deleted_at=None, started_at__isnull=False)
+
+    def of_script(self, key: Key) -> BatchQuerySet:
+        """The same for what it started by the plain API."""
+        return self.filter(key=key, door=Call.Door.API, started_at__isnull=False)
 
     def open(self) -> BatchQuerySet:
         return self.exclude(status__in=Batch.OVER)
+
+    def live(self) -> BatchQuerySet:
+        """Those at work whose calls go through the queue."""
+        return self.open().filter(live=True, started_at__isnull=False)
+
+    def untold(self, since: dt.datetime) -> BatchQuerySet:
+        """Those of people that have ended since then, without their person having been told."""
+        return self.filter(door=Call.Door.BULK, status=Batch.Status.ENDED, ended_at__gte=since, told_at=None)
 
 
 class Batch(models.Model):
@@ -96,6 +109,10 @@ class Batch(models.Model):
     status = models.CharField(max_length=20, choices=Status.choices, default=Status.PREPARING)
     problem = models.CharField("what went wrong", max_length=500, blank=True)
     demo = models.BooleanField("demo data", default=False, editable=False)
+    # Its program asked for the API's beta, and so do we.
+    beta = models.BooleanField(default=False, editable=False)
+    # Its calls go through the queue, at the usual price; it has no parts, and counts its rows at the end only.
+    live = models.BooleanField("answered at once", default=False)
 
     rows = models.PositiveIntegerField(default=0)
     # Each row that has ended counts in one of these, from the transaction that ended it.
@@ -103,6 +120,9 @@ class Batch(models.Model):
     errored = models.PositiveIntegerField(default=0)
     canceled = models.PositiveIntegerField(default=0)
     expired = models.PositiveIntegerField(default=0)
+    # What the rows that have ended cost, and how many of them nobody knows the cost of.
+    spent = KnownMoneyField(default=0)
+    unknown = models.PositiveIntegerField("rows of unknown cost", default=0)
 
     created_at = models.DateTimeField("asked", default=timezone.now, editable=False)
     # From here on everything is written down and reserved.
@@ -110,6 +130,7 @@ class Batch(models.Model):
     cancel_asked_at = models.DateTimeField("told to stop", null=True, blank=True, editable=False)
     ended_at = models.DateTimeField("ended", null=True, blank=True, editable=False)
     deleted_at = models.DateTimeField("deleted by its program", null=True, blank=True, editable=False)
+    told_at = models.DateTimeField("its person was told of the end", null=True, blank=True, editable=False)
     # While it is being written down: after this, whoever did it is gone.
     lease_until = models.DateTimeField(null=True, blank=True, editable=False)
 
@@ -129,6 +150,9 @@ class Batch(models.Model):
             models.Index(fields=["user", "-created_at", "-id"], name="batch_newest_of_user"),
             models.Index(
                 fields=["status"], name="batch_open", condition=~Q(status__in=["ended", "failed"])
+            ),
+            models.Index(
+                fields=["ended_at"], name="batch_untold", condition=Q(door="bulk", status="ended", told_at=None)
             ),
         ]  # fmt: skip
 
@@ -165,7 +189,7 @@ class Batch(models.Model):
         """Everything is written down and reserved: from here on it may be sent."""
         return self._change(
             Q(status=self.Status.PREPARING),
-            status=self.Status.SUBMITTING,
+            status=self.Status.IN_PROGRESS if self.live else self.Status.SUBMITTING,
             rows=rows,
             request_digest=self.request_digest,
             started_at=timezone.now(),
@@ -200,13 +224,24 @@ class Batch(models.Model):
         ended = {"status": self.Status.ENDED, "ended_at": timezone.now()}
         return bool(Batch.objects.filter(started & Q(~Exists(working)), pk=self.pk).update(canceled=canceled, **ended))
 
+    def mark_live_ended(self, **counts: int) -> bool:
+        """Done, where all calls of it are, which the caller has counted."""
+        working = Q(live=True, status__in=[self.Status.IN_PROGRESS, self.Status.CANCELING])
+        return self._change(working, status=self.Status.ENDED, ended_at=timezone.now(), **counts)
+
+    def mark_told(self) -> bool:
+        """Whoever gets True tells its person that it has ended."""
+        return self._change(Q(told_at=None), told_at=timezone.now())
+
     def mark_deleted(self) -> bool:
         """Its program sees it no more; its calls and costs stay."""
         return self._change(Q(status=self.Status.ENDED, deleted_at=None), deleted_at=timezone.now())
 
-    def count(self, **ended: int) -> None:
-        """Add what a transaction has just ended: `count(succeeded=3, expired=1)`."""
-        Batch.objects.filter(pk=self.pk).update(**{name: F(name) + number for name, number in ended.items()})
+    def count(self, spent: Decimal, unknown: int, ended: Mapping[str, int]) -> None:
+        """Add what a transaction has just ended, such as `{"succeeded": 3, "expired": 1}`, and what that cost."""
+        more = Value(spent, output_field=MoneyField())
+        counts = {name: F(name) + number for name, number in ended.items()}
+        Batch.objects.filter(pk=self.pk).update(spent=F("spent") + more, unknown=F("unknown") + unknown, **counts)
 
 
 class BatchPartQuerySet(models.QuerySet["BatchPart"]):

@@ -14,7 +14,9 @@ from core.routing.choose import UnknownModelError, plan
 Count = Callable[[Mapping[str, Any]], int | None]
 
 
-def estimate_asked(request: Mapping[str, Any], prompt: Prompt | None, count: Count | None = None) -> Estimate:
+def estimate_asked(
+    request: Mapping[str, Any], prompt: Prompt | None, count: Count | None = None, *, batch: bool = False
+) -> Estimate:
     """The price of a Messages request, whatever its model's name stands for; `count` asks Claude for its tokens.
 
     For a route, from the cheapest that its models may come to, to the dearest, and likely that of the middle one.
@@ -25,7 +27,7 @@ def estimate_asked(request: Mapping[str, Any], prompt: Prompt | None, count: Cou
     except UnknownModelError:
         models = (named,)
     tokens = count({**request, "model": models[0]}) if count else None
-    each = [estimate({**request, "model": model}, prompt, tokens) for model in models]
+    each = [estimate({**request, "model": model}, prompt, tokens, batch=batch) for model in models]
     each.sort(key=lambda one: one.likely or Decimal(0))
     middle = each[len(each) // 2]
     lows, highs, mosts = ([getattr(one, name) for one in each] for name in ("low", "high", "at_most"))

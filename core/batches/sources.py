@@ -1,0 +1,56 @@
+"""Which lines does a run have: those of its file, or those of an earlier run that have no answer?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from core.batches.tables import Line, Table, open_table
+from core.batches.uploads import opened
+from core.models import Batch, BatchRow, BulkRun, Call
+
+CHUNK = 500
+WITHOUT_ANSWER = (Call.Status.FAILED, Call.Status.DEAD, Call.Status.CANCELED)
+
+
+@contextmanager
+def table_of(run: BulkRun) -> Iterator[Table]:
+    """The table of this run, with what was put right by hand. Raises `BadTableError`, also while it is read."""
+    if run.again_of is not None:
+        columns = list(run.again_of.columns or [])
+        yield Table(columns, _corrected(run, unanswered_lines(run.again_of)), "rows of an earlier run")
+        return
+    with opened(run) as file:
+        table = open_table(file)
+        yield replace(table, lines=_corrected(run, table.lines))
+
+
+def _corrected(run: BulkRun, lines: Iterator[Line]) -> Iterator[Line]:
+    if not run.corrected:
+        return lines
+    return (_right(line, run.corrected.get(str(line.number))) for line in lines)
+
+
+def _right(line: Line, cells: list[str] | None) -> Line:
+    return line if cells is None else replace(line, cells=list(cells), fault="")
+
+
+def unanswered_lines(batch: Batch) -> Iterator[Line]:
+    """The lines of a run that has ended whose calls failed, expired or were canceled."""
+    position = -1
+    rows = BatchRow.objects.filter(batch=batch, call__status__in=WITHOUT_ANSWER).order_by("position")
+    while chunk := list(rows.filter(position__gt=position)[:CHUNK]):
+        position = chunk[-1].position
+        for row in chunk:
+            yield Line(line_of(row.custom_id), list(row.cells or []), again_of=row.call_id)
+
+
+def name_of(line: int) -> str:
+    """What a row is called within its batch."""
+    return f"row-{line}"
+
+
+def line_of(custom_id: str) -> int:
+    """The number of the line that a row was made from."""
+    return int(custom_id.rpartition("-")[2])

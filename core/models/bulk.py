@@ -1,0 +1,235 @@
+"""Which tables did people give to a prompt, what was found in them, and what became of them?"""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+import uuid
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.urls import reverse
+from django.utils import timezone
+
+from core.models.batches import Batch
+from core.models.budgets import BudgetWindow
+from core.models.fields import MoneyField
+from core.models.prompts import Prompt, PromptVersion
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
+    from core.models.people import User
+
+
+class BulkRunQuerySet(models.QuerySet["BulkRun"]):
+    def visible_to(self, user: User | AnonymousUser) -> BulkRunQuerySet:
+        """The runs whose rows `user` may read: their own, or all with the permission for it."""
+        if not user.is_authenticated:
+            return self.none()
+        return self if user.has_perm("core.view_all_calls") else self.filter(user=user)
+
+    def due(self, now: dt.datetime) -> BulkRunQuerySet:
+        """Those that wait for a worker, and that nobody has in hand."""
+        free = Q(lease_until=None) | Q(lease_until__lt=now)
+        return self.filter(free, state__in=BulkRun.AT_WORK)
+
+    def claim(self, pk: uuid.UUID, lease: dt.timedelta) -> BulkRun | None:
+        """Take a due run for this process, or None where somebody else has it."""
+        now, token = timezone.now(), secrets.token_hex(8)
+        taken = self.due(now).filter(pk=pk).update(lease_token=token, lease_until=now + lease)
+        return self.with_its_prompt().get(pk=pk) if taken == 1 else None
+
+    def with_its_prompt(self) -> BulkRunQuerySet:
+        return self.select_related("user", "prompt", "version__route", "version__alias", "version__model", "batch")
+
+    def forgotten(self, before: dt.datetime) -> BulkRunQuerySet:
+        """Those that nobody has started, and nobody has touched since then."""
+        return self.filter(batch=None, touched_at__lt=before).exclude(state__in=BulkRun.AT_WORK)
+
+
+class BulkRun(models.Model):
+    """A person's table and the prompt that it is for: from the file to the batch that it became.
+
+    `places` says which column each variable is in; `corrected` holds the cells of lines that were put right by hand.
+    Amounts are in USD; `most_…` are what all rows together can cost at most, `likely_…` what they probably will.
+    """
+
+    class State(models.TextChoices):
+        CHECKING = "checking", "Being read"
+        REFUSED = "refused", "Cannot be read"
+        COLUMNS = "columns", "Waits for its columns"
+        CHECKED = "checked", "Waits for you to start it"
+        STARTING = "starting", "Being started"
+        STARTED = "started", "Started"
+
+    AT_WORK: ClassVar = [State.CHECKING, State.STARTING]
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="bulk_runs", verbose_name="person"
+    )
+    prompt = models.ForeignKey(Prompt, on_delete=models.PROTECT, related_name="bulk_runs")
+    version = models.ForeignKey(PromptVersion, on_delete=models.PROTECT, related_name="+")
+    # Rows of that one which have no answer, instead of those of a file.
+    again_of = models.ForeignKey(Batch, on_delete=models.PROTECT, null=True, blank=True, related_name="repeated_by")
+    batch = models.OneToOneField(Batch, on_delete=models.PROTECT, null=True, blank=True, related_name="bulk_run")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.CHECKING)
+    problem = models.CharField("what is wrong", max_length=500, blank=True)
+
+    name = models.CharField("file", max_length=200)
+    size = models.PositiveBigIntegerField("bytes", default=0)
+    kind = models.CharField("understood as", max_length=200, blank=True)
+    columns = models.JSONField(default=list, blank=True)
+    places = models.JSONField(null=True, blank=True)
+    corrected = models.JSONField(default=dict, blank=True)
+
+    rows = models.PositiveIntegerField(default=0)
+    faulty = models.PositiveIntegerField("rows with faults", default=0)
+    # The first of them: number of the line, what is wrong, and its cells.
+    faults = models.JSONField(default=list, blank=True)
+    # The first usable ones: number of the line, and what is sent of it.
+    samples = models.JSONField(default=list, blank=True)
+    input_tokens = models.PositiveBigIntegerField(default=0)
+    output_tokens = models.PositiveBigIntegerField(default=0)
+    likely_batch = MoneyField(null=True)
+    likely_live = MoneyField(null=True)
+    most_batch = MoneyField(null=True)
+    most_live = MoneyField(null=True)
+
+    # How it is to be started: with its faulty rows left out, and at once at the usual price.
+    skip_faulty = models.BooleanField(default=False)
+    live = models.BooleanField("answers at once", default=False)
+    # Where it was started, for the e-mail at its end.
+    address = models.URLField(max_length=300, blank=True)
+    # The budget that had no room for it, and what it needed of it; without a need its price is not known.
+    refused_by = models.ForeignKey(BudgetWindow, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    refused_need = MoneyField(null=True)
+
+    created_at = models.DateTimeField("uploaded", default=timezone.now, editable=False)
+    touched_at = models.DateTimeField(default=timezone.now, editable=False)
+    lease_token = models.CharField(max_length=16, blank=True, editable=False)
+    lease_until = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = BulkRunQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "bulk run"
+        ordering: ClassVar = ["-created_at", "-id"]
+        indexes: ClassVar = [
+            models.Index(fields=["user", "-created_at", "-id"], name="bulk_newest_of_user"),
+            models.Index(fields=["-created_at", "-id"], name="bulk_newest"),
+            models.Index(
+                fields=["state"], name="bulk_at_work", condition=Q(state__in=["checking", "starting"])
+            ),
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("bulk_run", args=[self.pk])
+
+    @property
+    def usable(self) -> int:
+        return self.rows - self.faulty
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a worker reads it or writes it down."""
+        return self.state in self.AT_WORK
+
+    @property
+    def fixed(self) -> bool:
+        """Whether nothing of it can be changed any more."""
+        return self.state in {self.State.STARTING, self.State.STARTED}
+
+    # Each state change is one conditional UPDATE; False says that somebody else was first.
+
+    def _change(self, allowed: Q, **values: Any) -> bool:
+        values = {**values, "touched_at": timezone.now()}
+        changed = BulkRun.objects.filter(allowed, pk=self.pk).update(**values)
+        if changed:
+            for name, value in values.items():
+                setattr(self, name, value)
+        return bool(changed)
+
+    def _held(self, state: str) -> Q:
+        return Q(state=state, lease_token=self.lease_token, lease_until__isnull=False)
+
+    def check_again(self, **values: Any) -> bool:
+        """Have it read once more, with these values changed; not while it is being started."""
+        loose = Q(state__in=[self.State.CHECKING, self.State.REFUSED, self.State.COLUMNS, self.State.CHECKED])
+        fresh: dict[str, Any] = {"problem": "", "refused_by": None, "refused_need": None, "lease_until": None}
+        return self._change(loose, state=self.State.CHECKING, lease_token="", **{**fresh, **values})
+
+    def renew(self, lease: dt.timedelta) -> bool:
+        """Say that it is still being worked on; False where somebody else has taken it over."""
+        return self._change(self._held(self.state), lease_until=timezone.now() + lease)
+
+    def mark_checked(self, state: str, **found: Any) -> bool:
+        """What was found in it, by the process that has it in hand."""
+        return self._change(self._held(self.State.CHECKING), state=state, lease_until=None, lease_token="", **found)
+
+    def ask_to_start(self, *, live: bool, skip_faulty: bool, address: str) -> bool:
+        """A person has seen the price and said yes."""
+        ready = Q(state=self.State.CHECKED, rows__gt=F("faulty"))
+        return self._change(
+            ready if skip_faulty else ready & Q(faulty=0),
+            state=self.State.STARTING,
+            live=live,
+            skip_faulty=skip_faulty,
+            address=address,
+            refused_by=None,
+            refused_need=None,
+            problem="",
+        )
+
+    def mark_started(self, batch: Batch) -> bool:
+        """It has become this batch; belongs into the transaction that starts it."""
+        return self._change(
+            self._held(self.State.STARTING), state=self.State.STARTED, batch=batch, lease_until=None, lease_token=""
+        )
+
+    def mark_not_started(self, **why: Any) -> bool:
+        """Nothing was reserved and nothing sent; the person may change something and try again."""
+        return self._change(
+            self._held(self.State.STARTING), state=self.State.CHECKED, lease_until=None, lease_token="", **why
+        )
+
+
+class UploadPiece(models.Model):
+    """A stretch of an uploaded file. In the database, for every process on every machine has to find it there."""
+
+    run = models.ForeignKey(BulkRun, on_delete=models.CASCADE, related_name="pieces")
+    number = models.PositiveIntegerField()
+    data = models.BinaryField()
+
+    class Meta:
+        ordering: ClassVar = ["run", "number"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["run", "number"], name="one_number_per_upload_piece"),
+        ]
+
+    def __str__(self) -> str:
+        return f"piece {self.number} of {self.run_id}"
+
+
+class SkippedLine(models.Model):
+    """A line of a table that could not be sent, and was left out by the will of whoever started the rest."""
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="skipped_lines", db_index=False)
+    line = models.PositiveIntegerField()
+    cells = models.JSONField(default=list)
+    fault = models.TextField()
+
+    class Meta:
+        ordering: ClassVar = ["batch", "line"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["batch", "line"], name="one_skipped_line_per_number"),
+        ]
+
+    def __str__(self) -> str:
+        return f"line {self.line} of {self.batch_id}"
