@@ -25,6 +25,7 @@ SLOWEST_LINE = 32 * 1024
 STEP = 64 * 1024
 # Bytes; no request is larger (a batch of messages may be as large), and none is kept on the disk beyond that.
 LARGEST_BODY = 256 * 1024 * 1024
+TOO_LARGE = "Request exceeds the maximum size"
 # Seconds between two looks at those that read.
 TICK = 0.25
 
@@ -144,7 +145,7 @@ def timed_asgi(application: Any, patience: float) -> Callable[[Any, Receive, Sen
         if scope["type"] != "http":
             await application(scope, receive, send)
             return
-        body = TimedBody(receive, patience)
+        body = TimedBody(receive, patience, _declared(scope))
         await application(scope, body.receive, send)
         if body.problem:
             await _refuse(send, *body.problem)
@@ -152,20 +153,30 @@ def timed_asgi(application: Any, patience: float) -> Callable[[Any, Receive, Sen
     return timed
 
 
+def _declared(scope: Any) -> int:
+    """The bytes that the client says its body has; 0 where it does not say."""
+    length = dict(scope["headers"]).get(b"content-length", b"0")
+    return int(length) if length.isdigit() else 0
+
+
 class TimedBody:
     """What an event loop reads of a body; a body that is late or too large looks like a client that left."""
 
-    def __init__(self, receive: Receive, patience: float) -> None:
+    def __init__(self, receive: Receive, patience: float, declared: int = 0) -> None:
         self.problem: tuple[int, str, str] | None = None
         self._receive = receive
         self._until = asyncio.get_running_loop().time() + patience
         self._bytes = 0
         self._whole = False
+        self._too_large = declared > LARGEST_BODY
 
     async def receive(self) -> Message:
         if self._whole:
             # From here on it waits for the client to leave.
             return await self._receive()
+        if self._too_large:
+            # Not a byte of it needs to be read to know that.
+            return self._gone(413, "request_too_large", TOO_LARGE)
         try:
             async with asyncio.timeout_at(self._until):
                 message = await self._receive()
@@ -176,7 +187,7 @@ class TimedBody:
         self._until += size / SLOWEST_LINE
         self._whole = not message.get("more_body", False)
         if self._bytes > LARGEST_BODY:
-            return self._gone(413, "request_too_large", "Request exceeds the maximum size")
+            return self._gone(413, "request_too_large", TOO_LARGE)
         return message
 
     def _gone(self, status: int, kind: str, words: str) -> Message:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 from core.batches.tables import Line, Table, open_table
@@ -23,10 +23,12 @@ def table_of(run: BulkRun) -> Iterator[Table]:
         return
     with opened(run) as file:
         table = open_table(file)
-        yield replace(table, lines=_corrected(run, table.lines))
+        # Whoever stops reading halfway lets go of the file before it is closed.
+        with closing(table.lines):
+            yield replace(table, lines=_corrected(run, table.lines))
 
 
-def _corrected(run: BulkRun, lines: Iterator[Line]) -> Iterator[Line]:
+def _corrected(run: BulkRun, lines: Generator[Line]) -> Generator[Line]:
     if not run.corrected:
         return lines
     return (_right(line, run.corrected.get(str(line.number))) for line in lines)
@@ -36,7 +38,7 @@ def _right(line: Line, cells: list[str] | None) -> Line:
     return line if cells is None else replace(line, cells=list(cells), fault="")
 
 
-def unanswered_lines(batch: Batch) -> Iterator[Line]:
+def unanswered_lines(batch: Batch) -> Generator[Line]:
     """The lines of a run that has ended whose calls failed, expired or were canceled."""
     position = -1
     rows = BatchRow.objects.filter(batch=batch, call__status__in=WITHOUT_ANSWER).order_by("position")

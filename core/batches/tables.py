@@ -7,7 +7,7 @@ import datetime as dt
 import io
 import uuid
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import IO, Any
@@ -58,7 +58,7 @@ class Table:
     """The columns' names, and the rows as they come; these can be read once."""
 
     columns: list[str]
-    lines: Iterator[Line]
+    lines: Generator[Line]
     # How the file was understood, for people: «CSV, UTF-8, separated by ;».
     kind: str
 
@@ -113,7 +113,7 @@ def _columns(number: int, cells: list[str]) -> list[str]:
     return names
 
 
-def _lines(columns: list[str], rows: Iterable[tuple[int, list[str]]]) -> Iterator[Line]:
+def _lines(columns: list[str], rows: Iterable[tuple[int, list[str]]]) -> Generator[Line]:
     wide = len(columns)
     for count, (number, cells) in enumerate(rows, start=1):
         if count > MOST_ROWS:

@@ -19,6 +19,13 @@ def signed_in(request: HttpRequest) -> User | None:
     return request.user if request.user.is_authenticated else None
 
 
+def visitor(request: HttpRequest) -> User:
+    """Who is signed in, for views that ask for a login."""
+    user = signed_in(request)
+    assert user is not None, "the view asks for a login"  # noqa: S101 - for the type checker
+    return user
+
+
 def remember(request: HttpRequest, call: Call) -> None:
     """Let this session come back to a call that nobody is signed in for."""
     if call.user_id is None:

@@ -20,7 +20,7 @@ from core.costs.explain import explain
 from core.costs.raises import AskedAlreadyError, ask
 from core.costs.windows import window_of, windows_of
 from core.models import Budget, BudgetRequest, Prompt, User
-from core.pages.access import signed_in
+from core.pages.access import signed_in, visitor
 from core.pages.errors import helpful_404
 
 CENT = Decimal("0.01")
@@ -96,7 +96,7 @@ def running_budgets(user: User, day: dt.date) -> QuerySet[Budget]:
 @require_safe
 def budgets(request: HttpRequest) -> HttpResponse:
     """All budgets that the visitor may see, with what is left of each."""
-    user = _visitor(request)
+    user = visitor(request)
     today = timezone.localdate()
     running = list(running_budgets(user, today))
     shown = [explain(window, with_people=False) for window in windows_of(running, today)]
@@ -119,7 +119,7 @@ def budget_ask(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask for more; answers a piece of a page where a script asks, so that a form beside it keeps what was typed."""
     found = _find(request, pk)
     form = AskForm(request.POST)
-    user = _visitor(request)
+    user = visitor(request)
     if not form.is_valid():
         return _again(request, found, form)
     try:
@@ -140,7 +140,7 @@ def _again(request: HttpRequest, found: Budget, form: AskForm) -> HttpResponse:
 
 
 def _show(request: HttpRequest, found: Budget, form: AskForm) -> HttpResponse:
-    user = _visitor(request)
+    user = visitor(request)
     window = window_of(found, timezone.localdate())
     everything = found.owner_id == user.pk or user.has_perm("core.view_spend")
     asked = BudgetRequest.objects.filter(window=window, user=user)
@@ -155,13 +155,7 @@ def _show(request: HttpRequest, found: Budget, form: AskForm) -> HttpResponse:
 
 
 def _find(request: HttpRequest, pk: int) -> Budget:
-    found = running_budgets(_visitor(request), timezone.localdate()).filter(pk=pk).first()
+    found = running_budgets(visitor(request), timezone.localdate()).filter(pk=pk).first()
     if found is None:
         raise Http404("no such budget, or not for you, or not now")
     return found
-
-
-def _visitor(request: HttpRequest) -> User:
-    user = signed_in(request)
-    assert user is not None, "the views ask for a login"  # noqa: S101 - for the type checker
-    return user

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.utils.http import content_disposition_header
 
 from core.pages.errors import wrong_dates
 from core.reports import exports
@@ -32,13 +33,19 @@ def download(request: HttpRequest, kind: str, wanted: Wanted, user_id: int | Non
         return wrong_dates(request, wanted.form)
     what = request.GET.get("what", "records")
     what = what if what in {"records", "sums", "steps"} else "records"
+    name = f"spend-{wanted.period.first}-{wanted.period.last}{'' if what == 'records' else f'-by-{wanted.by}-{what}'}"
+    return file_of(request, kind, name, _rows(what, wanted, user_id))
+
+
+def file_of(request: HttpRequest, kind: str, name: str, rows: Iterable[list[Any]]) -> HttpResponseBase:
+    """These lines, a heading first, as a file of this name that leaves while they are read."""
     pieces_of, content_type = _KINDS[kind]
-    pieces = pieces_of(_rows(what, wanted, user_id))
+    pieces = pieces_of(rows)
     # An event loop wants to be asked for each piece; a thread reads a plain iterator.
     body: Any = _from_thread(pieces) if isinstance(request, ASGIRequest) else pieces
     response = StreamingHttpResponse(body, content_type=content_type)
-    name = f"spend-{wanted.period.first}-{wanted.period.last}{'' if what == 'records' else f'-by-{wanted.by}-{what}'}"
-    response["Content-Disposition"] = f'attachment; filename="{name}.{kind}"'
+    disposition = content_disposition_header(True, f"{name}.{kind}")
+    response["Content-Disposition"] = disposition or "attachment"
     return response
 
 

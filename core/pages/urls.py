@@ -6,6 +6,18 @@ from django.views.generic import RedirectView
 
 from core.pages.account import Login, PasswordChange
 from core.pages.budgets import budget, budget_ask, budgets
+from core.pages.bulk import bulk, bulk_new
+from core.pages.bulk_run import (
+    bulk_again,
+    bulk_cancel,
+    bulk_columns,
+    bulk_discard,
+    bulk_file,
+    bulk_results,
+    bulk_row,
+    bulk_run,
+    bulk_start,
+)
 from core.pages.call_events import call_events
 from core.pages.calls import call, call_again, call_cancel, call_download
 from core.pages.catalogue import catalogue
@@ -25,6 +37,18 @@ urlpatterns: list[URLPattern] = [
     path("calls/<uuid:call_id>/answer.md", call_download, name="call_download"),
     path("calls/<uuid:call_id>/again/", call_again, name="call_again"),
     path("calls/<uuid:call_id>/cancel/", call_cancel, name="call_cancel"),
+    path("bulk/", bulk, name="bulk"),
+    path("bulk/new/", bulk_new, name="bulk_new"),
+    path("bulk/<uuid:pk>/", bulk_run, name="bulk_run"),
+    path("bulk/<uuid:pk>/file/", bulk_file, name="bulk_file"),
+    path("bulk/<uuid:pk>/columns/", bulk_columns, name="bulk_columns"),
+    path("bulk/<uuid:pk>/rows/<int:line>/", bulk_row, name="bulk_row"),
+    path("bulk/<uuid:pk>/start/", bulk_start, name="bulk_start"),
+    path("bulk/<uuid:pk>/cancel/", bulk_cancel, name="bulk_cancel"),
+    path("bulk/<uuid:pk>/again/", bulk_again, name="bulk_again"),
+    path("bulk/<uuid:pk>/discard/", bulk_discard, name="bulk_discard"),
+    path("bulk/<uuid:pk>/results.csv", bulk_results, {"kind": "csv"}, name="bulk_csv"),
+    path("bulk/<uuid:pk>/results.xlsx", bulk_results, {"kind": "xlsx"}, name="bulk_xlsx"),
     path("spend/", spend, name="spend"),
     path("spend/export.csv", spend_file, {"kind": "csv"}, name="spend_csv"),
     path("spend/export.xlsx", spend_file, {"kind": "xlsx"}, name="spend_xlsx"),

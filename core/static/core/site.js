@@ -89,11 +89,36 @@
     if (field.matches("[data-most]")) count(field);
   });
 
+  // --- A file that is too large is not even sent ---
+  document.addEventListener("change", (event) => {
+    const field = event.target;
+    if (!field.matches("input[type=file][data-most-bytes]")) return;
+    const most = Number(field.dataset.mostBytes);
+    const size = field.files.length ? field.files[0].size : 0;
+    const megabytes = (bytes) => Math.round(bytes / 1e6).toLocaleString("en");
+    const words = size > most ? `The file has ${megabytes(size)} MB; at most ${megabytes(most)} MB can be read.` : "";
+    if (words) field.value = "";
+    let problem = field.parentElement.querySelector(".problem");
+    if (!problem) {
+      problem = document.createElement("p");
+      problem.className = "problem";
+      problem.setAttribute("role", "alert");
+      field.after(problem);
+    }
+    problem.textContent = words;
+  });
+
   function enhance(root) {
     for (const button of root.querySelectorAll("[data-copy]")) button.hidden = false;
     for (const field of root.querySelectorAll("textarea[data-grows]")) if (field.value) grow(field);
     for (const field of root.querySelectorAll("[data-most]")) count(field);
   }
+  // What a page fetches by itself is told to those who do not see it, once.
+  document.addEventListener("htmx:afterSettle", () => {
+    const said = document.querySelector("[data-said]");
+    const announce = document.getElementById("announce");
+    if (said && announce && announce.textContent !== said.dataset.said) announce.textContent = said.dataset.said;
+  });
   document.addEventListener("pages:shown", (event) => enhance(event.target));
   enhance(document);
 })();
