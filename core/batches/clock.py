@@ -12,7 +12,7 @@ from core.batches.collect import collect, look
 from core.batches.find import find
 from core.batches.leases import LEASE, wait_after
 from core.batches.live import tend_live
-from core.batches.runs import look_after
+from core.batches.runs import forget_old, look_after
 from core.batches.send import send
 from core.batches.start import forget_abandoned
 from core.batches.telling import tell_people
@@ -35,6 +35,7 @@ def tend() -> str:
     count = _tend_parts(until)
     tend_live()
     tell_people()
+    forget_old()
     return f"{count} parts of batches looked after"
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
@@ -100,9 +98,7 @@ def discard(run: BulkRun) -> bool:
 
 def forget_old() -> int:
     """Remove what was uploaded and never started, once nobody has touched it for long; answers how many."""
-    before = timezone.now() - dt.timedelta(days=settings.BULK_DRAFT_DAYS)
-    old = list(BulkRun.objects.forgotten(before).only("pk")[:1000])
-    return sum(discard(run) for run in old)
+    return sum(discard(run) for run in BulkRun.objects.forgotten(timezone.now()).only("pk")[:1000])
 
 
 def _worked_on(run: BulkRun, *, small: bool) -> BulkRun:

@@ -47,6 +47,7 @@ def nudge_if_due() -> str:
         Batch.objects.filter(status=Batch.Status.PREPARING, lease_until__lt=now),
         Batch.objects.live(),
         Batch.objects.untold(now - NEWS),
+        BulkRun.objects.forgotten(now),
     ]
     if any(found.exists() for found in waiting):
         return "told a worker" if nudge() else "Redis is away"

@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('core', '0071_measured_classifiers'),
+        ('core', '0101_fill_dead_letters'),
     ]
 
     operations = [

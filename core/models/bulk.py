@@ -45,8 +45,9 @@ class BulkRunQuerySet(models.QuerySet["BulkRun"]):
     def with_its_prompt(self) -> BulkRunQuerySet:
         return self.select_related("user", "prompt", "version__route", "version__alias", "version__model", "batch")
 
-    def forgotten(self, before: dt.datetime) -> BulkRunQuerySet:
-        """Those that nobody has started, and nobody has touched since then."""
+    def forgotten(self, now: dt.datetime) -> BulkRunQuerySet:
+        """Those that nobody has started, nor touched for so long that nobody will."""
+        before = now - dt.timedelta(days=settings.BULK_DRAFT_DAYS)
         return self.filter(batch=None, touched_at__lt=before).exclude(state__in=BulkRun.AT_WORK)
 
 

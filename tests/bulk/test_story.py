@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
 from collections.abc import Callable
 from decimal import Decimal
@@ -12,9 +13,11 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.mail import EmailMessage
 from django.test import Client
+from django.utils import timezone
 
 from core.batches import clock
 from core.execution.run import run_call
+from core.jobs import batches as jobs
 from core.models import Batch, Budget, BudgetRequest, BudgetWindow, BulkRun, Call, Prompt, UploadPiece, User
 from core.simulator.server import Simulator
 from tests.batches.conftest import assert_books_are_the_bill
@@ -252,6 +255,11 @@ def test_a_table_that_was_not_started_is_removed_by_its_owner_or_after_a_while(
     page.post(f"{run.get_absolute_url()}discard/")
     assert not BulkRun.objects.exists()
     assert not UploadPiece.objects.exists()
+    upload()
+    BulkRun.objects.update(touched_at=timezone.now() - dt.timedelta(days=15))
+    assert jobs.nudge_if_due() == "told a worker"
+    clock.tend()
+    assert not BulkRun.objects.exists()
     started_one = started(page, upload())
     page.post(f"{started_one.get_absolute_url()}discard/")
     assert BulkRun.objects.get() == started_one
