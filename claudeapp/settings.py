@@ -85,6 +85,15 @@ SYNC_PATIENCE = environment.whole_number("SYNC_PATIENCE", 120, 0, 3600)
 BREAKER_FAILURES = environment.whole_number("BREAKER_FAILURES", 5, 1, 1000)
 BREAKER_SECONDS = environment.whole_number("BREAKER_SECONDS", 30, 1, 3600)
 
+# --- Housekeeping and alarms ---
+# Days after which the contents of calls are removed, their costs stay; 0: never.
+RESULT_RETENTION_DAYS = environment.whole_number("RESULT_RETENTION_DAYS", 0, 0, 36_500)
+# Who is told of calls that were given up and of regular work that is late; empty: everybody who may deal with both.
+ALERT_TO = environment.names("ALERT_TO")
+# They are told of the first call, and then of each so many more; never more often than once in so many minutes.
+DEAD_LETTER_STEP = environment.whole_number("DEAD_LETTER_STEP", 10, 1, 1_000_000)
+ALERT_QUIET_MINUTES = environment.whole_number("ALERT_QUIET_MINUTES", 60, 0, 100_000)
+
 # --- Limits of the gateway ---
 # How much may be sent in a minute by each key, by all keys of one person, and by all keys together; 0: no limit. Tokens
 # are those of input and output. A key or person may have other figures of their own.

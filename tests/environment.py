@@ -46,6 +46,8 @@ os.environ.update(
         "RECONCILE_API_KEY_IDS": "",
         "RECONCILE_ALERT_TO": "",
         "RECONCILE_TOLERANCE_USD": "",
+        "ALERT_TO": "",
+        "RESULT_RETENTION_DAYS": "",
         "ANTHROPIC_BASE_URL": "https://api.anthropic.com" if LIVE else f"http://127.0.0.1:{free_port()}",
         "PORT": str(free_port()),
         "CALL_TIMEOUT": "20",

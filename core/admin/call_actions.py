@@ -125,7 +125,7 @@ def _again(call: Call, user: User) -> Call | str:
 
 
 def _ask(model_admin: CallAdmin, request: HttpRequest, calls: list[Call], original: Call | None) -> HttpResponse:
-    estimates = [estimate_asked(call.request, call.prompt).likely for call in calls]
+    estimates = [estimate_asked(call.request, call.prompt).likely for call in calls if not call.pruned_at]
     known = [amount for amount in estimates if amount is not None]
     likely = usd(sum(known, Decimal(0)) if len(known) == len(estimates) else None)
     return page(

@@ -124,7 +124,7 @@ class CallAdmin(Endless, ReadOnly, ModelAdmin[Call]):
             "reruns": list(Call.objects.visible_to(request.user).filter(again_of=call).only("pk", "created_at")[:20]),
             "result_page": address("call", call.pk),
             "handlings": list(call.handlings.select_related("by", "fresh")[:20]),
-            "may_rerun": self.has_rerun_permission(request) and call.version_id is not None,
+            "may_rerun": self.has_rerun_permission(request) and call.version_id is not None and not call.pruned_at,
             "may_see_key": call.key is not None and may_view(request, call.key),
             "may_cancel": self.has_cancel_permission(request) and call.cancelable,
             "trouble": trouble(call),

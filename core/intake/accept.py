@@ -8,7 +8,7 @@ from functools import partial
 from django.db import transaction
 
 from core.execution.fallbacks import chain_of, with_fallbacks
-from core.intake.again import Again
+from core.intake.again import Again, NotAgainError
 from core.intake.kept import Keeping, for_prompt, give_again
 from core.intake.requests import check_allowed
 from core.jobs.dispatch import dispatch
@@ -105,8 +105,11 @@ def plan_of(version: PromptVersion) -> Plan:
 def run_again(call: Call, *, user: User | None) -> Call:
     """The same request once more, as a call of its own.
 
-    Raises `InvalidInputsError`, `OverBudgetError`, and ValueError for a call without a version.
+    Raises `InvalidInputsError`, `OverBudgetError`, `NotAgainError` for a call without contents, and ValueError for one
+    without a version.
     """
+    if call.pruned_at is not None:
+        raise NotAgainError("Its contents were removed for their age.")
     if call.version is None:
         raise ValueError(f"call {call.pk} has no prompt version to run again")
     return accept(call.version, call.inputs, user=user, door=call.door, again=Again(call, user))

@@ -1,9 +1,10 @@
-"""The jobs that the clock starts."""
+"""The work that comes again and again; `core.jobs.regular` says when."""
 
 from __future__ import annotations
 
 from core.costs import prices
 from core.jobs.reconciling import reconcile_recent
+from core.jobs.sweeper import sweep
 from core.reports.rollups import roll_up_all
 from core.routing.catalogue import sync_models
 from core.routing.classify import forget_old
@@ -31,3 +32,9 @@ def reconcile_days() -> str:
 def roll_up_costs() -> str:
     """Take the cost records of the last seconds into the sums that reports read."""
     return f"{roll_up_all()} records rolled up"
+
+
+def sweep_once() -> str:
+    """One round of the sweeper."""
+    swept = sweep()
+    return f"{swept.recovered} taken from lost workers, {swept.dispatched} queued again"

@@ -27,6 +27,7 @@ from rq.worker import BaseWorker, WorkerStatus
 
 from core.claude import client
 from core.execution.recovery import hand_back
+from core.jobs.alarms import Lookout
 from core.jobs.dispatch import dispatch_again
 from core.jobs.sweeper import Sweeper
 
@@ -78,6 +79,7 @@ class CallWorker(BaseWorker):
         self._in_background(self._keep_beating)
         if not burst:
             Sweeper(self._over).start()
+            Lookout(self._over).start()
         try:
             started = self._run_until_stopped(burst, max_jobs)
             self._drain(None if burst and not self._stop_requested else settings.SHUTDOWN_GRACE)

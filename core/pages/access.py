@@ -58,7 +58,7 @@ def is_own(request: HttpRequest, call: Call) -> bool:
 
 def may_run_again(request: HttpRequest, call: Call) -> bool:
     """Whoever may run anybody's calls again; otherwise one's own, while one may still use its prompt."""
-    if call.version_id is None:
+    if call.version_id is None or call.pruned_at is not None:
         return False
     if request.user.has_perm("core.rerun_call"):
         return True

@@ -130,9 +130,17 @@ def _context(request: HttpRequest, found: Call) -> dict[str, Any]:
         "state_words": {status: glance for status, (glance, _) in words.STATES.items()},
         "may_cancel": access.may_cancel(request, found),
         "may_run_again": found.finished and access.may_run_again(request, found),
-        "may_edit": found.door == Call.Door.FORM and access.may_use_prompt(request, found),
+        "again": _run_again_as(request, found),
+        "may_edit": found.door == Call.Door.FORM and found.pruned_at is None and access.may_use_prompt(request, found),
         "own": access.is_own(request, found),
     }
+
+
+def _run_again_as(request: HttpRequest, found: Call) -> Call | None:
+    """The call that somebody started in the place of one that was given up."""
+    if found.status != Call.Status.DEAD:
+        return None
+    return access.visible_calls(request).filter(started_by__call=found).order_by("-created_at").first()
 
 
 def _try(attempt: FailedAttempt) -> Try:
