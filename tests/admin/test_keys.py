@@ -185,10 +185,10 @@ def test_nobody_deletes_a_key(as_: SignIn, administrator: User, own: Key) -> Non
 
 
 def test_a_retired_model_is_offered_only_to_a_key_that_has_it(as_: SignIn, developer: User, own: Key) -> None:
-    ClaudeModel.objects.create(pk="old", display_name="Old", lifecycle=ClaudeModel.Lifecycle.RETIRED)
+    old = ClaudeModel.objects.create(pk="old", display_name="Old", lifecycle=ClaudeModel.Lifecycle.RETIRED)
     client, page = as_(developer), reverse("admin:core_key_change", args=[own.pk])
     assert 'value="old"' not in client.get(page).content.decode()
-    own.models_allowed.add("old")
+    own.models_allowed.add(old)
     assert 'value="old"' in client.get(page).content.decode()
 
 
