@@ -10,15 +10,9 @@ from typing import Any
 import redis
 
 from core.hints.connection import quick_redis
+from core.live.outbox import Told, outbox
 
 log = logging.getLogger(__name__)
-
-# An hour after its last word nobody watches any more; the answer itself is in the database. Seconds.
-KEPT_FOR = 3600
-# Pieces; an answer has a few thousand at most. The oldest go first, and a late watcher then reads the database's.
-MOST_PIECES = 20_000
-# Pieces after which the hour begins anew; each time would double the work.
-RENEWED_EACH = 100
 
 
 def key_of(call_id: uuid.UUID) -> str:
@@ -29,21 +23,19 @@ class Publisher:
     """The `Watch` of a worker: publishes what happens to one call. Without Redis the call runs on unwatched."""
 
     def __init__(self, call_id: uuid.UUID) -> None:
-        self._key = key_of(call_id)
-        self._whole = True
-        self._pieces = 0
+        self._told = Told(key_of(call_id))
+        self._outbox = outbox()
 
     def started(self, attempt: int) -> None:
-        self._pieces = 0
-        self._publish("started", str(attempt))
+        # What came of an attempt before, with a hole in it, is not shown any more.
+        self._told.whole = True
+        self._outbox.tell(self._told, "started", str(attempt))
 
     def text(self, piece: str) -> None:
-        # Words with a hole in them would mislead, and asking an absent server for each would hold the answer up.
-        if self._whole:
-            self._publish("text", piece)
+        self._outbox.tell(self._told, "text", piece)
 
     def ended(self, status: str) -> None:
-        self._publish("ended", status)
+        self._outbox.tell(self._told, "ended", status)
 
     def opened(self, headers: Mapping[str, str]) -> None:
         pass
@@ -54,20 +46,6 @@ class Publisher:
     def left(self) -> bool:
         # The page may come back, and whoever asked by a form wants the answer anyway.
         return False
-
-    def _publish(self, kind: str, data: str) -> None:
-        try:
-            with quick_redis().pipeline(transaction=False) as pipe:
-                pipe.xadd(self._key, {"kind": kind, "data": data}, maxlen=MOST_PIECES, approximate=True)
-                # Wakes those who watch; what there is to read is in the stream.
-                pipe.publish(self._key, "")
-                if self._pieces % RENEWED_EACH == 0 or kind == "ended":
-                    pipe.expire(self._key, KEPT_FOR)
-                pipe.execute()
-            self._pieces += 1
-        except redis.RedisError as error:
-            self._whole = False
-            log.warning("nobody can watch %s any more: %s", self._key, error)
 
 
 def text_so_far(call_id: uuid.UUID) -> str:

@@ -18,6 +18,7 @@ from pytest_django import DjangoAssertNumQueries
 from core.execution.run import run_call
 from core.intake.accept import accept
 from core.live.channel import Publisher
+from core.live.outbox import outbox
 from core.models import Call, CostRecord, Prompt, User
 
 MakeCall = Callable[..., Call]
@@ -103,6 +104,7 @@ def test_a_running_call_shows_its_text_so_far_and_refreshes_itself(
     publisher = Publisher(call.pk)
     publisher.started(1)
     publisher.text("Once upon <b>a time")
+    outbox().flush()
     html = page.get(call.get_absolute_url()).content.decode()
     assert "Once upon &lt;b&gt;a time" in html
     assert '<noscript><meta http-equiv="refresh" content="3"></noscript>' in html
@@ -325,8 +327,10 @@ def test_the_events_reach_the_owner_and_resume_where_they_left_off(member: User,
     publisher = Publisher(call.pk)
     publisher.started(1)
     publisher.text("One\n")
+    outbox().flush()
     publisher.text("two")
     publisher.ended(Call.Status.SUCCEEDED)
+    outbox().flush()
     status, stream = follow(member, call)
     assert status == 200
     assert [line for line in stream.splitlines() if line.startswith("data")] == [

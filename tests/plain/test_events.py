@@ -11,6 +11,7 @@ from django.test import AsyncClient, Client
 
 from core.live import relay
 from core.live.channel import Publisher
+from core.live.outbox import outbox
 from core.models import Call
 from tests.plain.conftest import Script
 
@@ -29,6 +30,7 @@ def call(script: Script) -> Call:
     publisher = Publisher(made.pk)
     publisher.started(1)
     publisher.text("Hello, ")
+    outbox().flush()
     return made
 
 

@@ -1,0 +1,128 @@
+"""How do the words of all calls of a process get to Redis? By one thread, many of them in one round trip.
+
+Redis is asked as often for two hundred calls as for one, and a call does not wait for it, nor for its absence.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from dataclasses import dataclass, field
+
+import redis
+
+from core.hints.connection import quick_redis
+
+log = logging.getLogger(__name__)
+
+# Seconds within which words are gathered; the first after a silence goes at once.
+GATHER = 0.02
+# An hour after its last word nobody watches any more; the answer itself is in the database. Seconds.
+KEPT_FOR = 3600
+# Pieces; an answer has a few thousand at most. The oldest go first, and a late watcher then reads the database's.
+MOST_PIECES = 20_000
+# Pieces after which the hour begins anew; each time would double the work.
+RENEWED_EACH = 100
+
+
+@dataclass
+class Told:
+    """The stream of one call, and how much was told there. `whole` ends where a piece was lost: words with a hole in
+    them would mislead."""
+
+    key: str
+    whole: bool = True
+    pieces: int = 0
+
+
+@dataclass
+class _Letter:
+    """What there is to tell of one call: pairs of a kind and what belongs to it."""
+
+    told: Told
+    news: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, kind: str, data: str) -> None:
+        if kind == "text" and self.news and self.news[-1][0] == "text":
+            data = self.news.pop()[1] + data
+        self.news.append((kind, data))
+
+
+class Outbox:
+    """Of this process; `tell` may be called by any of its threads, and never raises."""
+
+    def __init__(self) -> None:
+        self._changing = threading.Lock()
+        self._letters: dict[str, _Letter] = {}
+        self._some = threading.Event()
+        self._sending = threading.Lock()
+        threading.Thread(target=self._run, name="outbox", daemon=True).start()
+
+    def tell(self, told: Told, kind: str, data: str) -> None:
+        with self._changing:
+            letter = self._letters.get(told.key)
+            if letter is None:
+                letter = self._letters[told.key] = _Letter(told)
+            letter.add(kind, data)
+        self._some.set()
+
+    def flush(self) -> None:
+        """Send now what there is to tell; it has been sent when this returns."""
+        with self._sending:
+            self._some.clear()
+            with self._changing:
+                letters, self._letters = self._letters, {}
+            if letters:
+                _send(list(letters.values()))
+
+    def _run(self) -> None:
+        while True:
+            self._some.wait()
+            try:
+                self.flush()
+            except Exception:
+                # Whatever it was, this thread must not end: nobody else would tell anything.
+                log.exception("the words of running calls")
+            time.sleep(GATHER)
+
+
+def _send(letters: list[_Letter]) -> None:
+    try:
+        with quick_redis().pipeline(transaction=False) as pipe:
+            for letter in letters:
+                _write(pipe, letter)
+            pipe.execute()
+    except redis.RedisError as error:
+        for letter in letters:
+            letter.told.whole = False
+        log.warning("nobody can watch %s calls any more: %s", len(letters), error)
+
+
+def _write(pipe: redis.client.Pipeline, letter: _Letter) -> None:
+    told, kept = letter.told, False
+    for kind, data in letter.news:
+        if kind == "text" and not told.whole:
+            continue
+        pipe.xadd(told.key, {"kind": kind, "data": data}, maxlen=MOST_PIECES, approximate=True)
+        kept = kept or kind == "ended" or told.pieces % RENEWED_EACH == 0
+        told.pieces += 1
+    # Wakes those who watch; what there is to read is in the stream.
+    pipe.publish(told.key, "")
+    if kept:
+        pipe.expire(told.key, KEPT_FOR)
+
+
+_outboxes: dict[int, Outbox] = {}
+_making = threading.Lock()
+
+
+def outbox() -> Outbox:
+    """A forked child gets its own: threads do not come along."""
+    pid = os.getpid()
+    found = _outboxes.get(pid)
+    if found is None:
+        with _making:
+            found = _outboxes.setdefault(pid, _outboxes.get(pid) or Outbox())
+    return found
