@@ -12,7 +12,6 @@ from collections.abc import Iterator
 
 from django.conf import settings
 from django.db import connection
-from django.utils import timezone
 
 from core.models import Call
 
@@ -87,7 +86,7 @@ class _Renewer:
         if not held:
             return
         try:
-            Call.objects.held(held).update(lease_until=timezone.now() + lease_time())
+            Call.objects.held(held).renew(lease_time())
         except Exception:
             # The database may be back before the leases run out; if it is not, the settlements find out. Whatever it
             # was, this thread must not end: nobody else would renew anything.

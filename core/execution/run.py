@@ -39,4 +39,4 @@ def _claimed(call: uuid.UUID | Call) -> Call | None:
         call.claimed_here = False
         return call
     identifier = call.pk if isinstance(call, Call) else call
-    return Call.objects.select_related("version", "key", "prompt").claim(identifier, lease_time())
+    return Call.objects.claim(identifier, lease_time())

@@ -11,6 +11,7 @@ import logging
 import random
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -19,9 +20,10 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from core.costs import budgets
+from core.execution.lease import lease_time
 from core.execution.recovery import recover
 from core.jobs.dispatch import dispatch_again, in_queue, job_id_of
-from core.models import Call, IdempotencyToken
+from core.models import Call, IdempotencyToken, clock
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +55,7 @@ def sweep() -> Swept:
 
 def recover_lost() -> int:
     """Take the calls of lost processes; those that may run again are put into the queue."""
-    lost = Call.objects.lost(timezone.now()).select_related("version")[:MOST_AT_ONCE]
+    lost = Call.objects.lost().select_related("version")[:MOST_AT_ONCE]
     recovered = [call for call in lost if recover(call)]
     for call in recovered:
         log.warning("call %s lost its worker at attempt %s; now %s", call.pk, call.attempt, call.status)
@@ -85,6 +87,9 @@ def dispatch_forgotten() -> int:
 
 def release_held() -> None:
     """Give back what nobody will use: what finished calls hold, and calls whose program's server stopped at once."""
+    span = lease_time()
+    if shortened := Call.objects.leased_too_long(span).renew(span):
+        log.warning("the clock was put back; %s calls were leased for longer than anybody leases", shortened)
     for call in Call.objects.abandoned(timezone.now() - ABANDONED).only(*ENOUGH)[:MOST_AT_ONCE]:
         if budgets.cancel(call):
             log.warning("call %s was stored and never begun; its process is gone", call.pk)
@@ -94,27 +99,50 @@ def release_held() -> None:
         log.warning("gave back what %s finished calls still held of their budgets", released)
 
 
+class Steady:
+    """Does the clock that leases are told by go evenly? One that jumped makes every lease look old.
+
+    `read` answers seconds since 1970. The processes that live renew their leases within a third of one.
+    """
+
+    def __init__(self, read: Callable[[], float]) -> None:
+        self._read = read
+        self._ahead: float | None = None
+        self._trusted_from = 0.0
+
+    def look(self) -> bool:
+        """Whether a lease that ran out says by now that its process is gone."""
+        ahead = self._read() - time.monotonic()
+        before, self._ahead = self._ahead, ahead
+        if before is not None and abs(ahead - before) > settings.CALL_LEASE / 3:
+            log.warning("the clock jumped by %.0f seconds; nobody is taken for lost for a while", ahead - before)
+            self.doubt()
+        return time.monotonic() >= self._trusted_from
+
+    def doubt(self) -> None:
+        """Nobody could renew a lease just now."""
+        self._trusted_from = time.monotonic() + settings.CALL_LEASE / 2
+
+
 class Sweeper(threading.Thread):
     """Sweeps until `over` is set, each step in time: what waits starts when it is due, not at the next look."""
 
-    def __init__(self, over: threading.Event) -> None:
+    def __init__(self, over: threading.Event, read_clock: Callable[[], float] = clock.read) -> None:
         super().__init__(name="sweeper", daemon=True)
         self._over = over
         # Workers that started together need not look together.
         self._forgotten_at = time.monotonic() + random.uniform(0, FORGOTTEN)
-        self._held_at = time.monotonic() + random.uniform(0, HELD)
-        self._trusted_from = 0.0
-        self._last = (time.monotonic(), time.time())
+        # At once: what is compared with later has to be known.
+        self._held_at = 0.0
+        self._steady = Steady(read_clock)
 
     def run(self) -> None:
         while not self._over.is_set():
             began = time.monotonic()
             try:
-                self._watch_the_clock()
-                self._round(began)
+                self.round(began)
             except Error as error:
-                # Nobody could renew a lease meanwhile, so none that ran out says anything.
-                self._trusted_from = time.monotonic() + settings.CALL_LEASE / 2
+                self._steady.doubt()
                 log.warning("the sweeper waits for the database: %s", error)
             except Exception:
                 log.exception("the sweeper's round")
@@ -122,25 +150,20 @@ class Sweeper(threading.Thread):
                 connection.close()
             self._over.wait(max(0.05, began + DUE - time.monotonic()))
 
-    def _watch_the_clock(self) -> None:
-        """A clock that was put forward makes every lease look old, until its owner has renewed it."""
-        before, self._last = self._last, (time.monotonic(), time.time())
-        if abs((self._last[1] - before[1]) - (self._last[0] - before[0])) > settings.CALL_LEASE / 3:
-            self._trusted_from = time.monotonic() + settings.CALL_LEASE / 2
-            log.warning("the clock of this machine jumped")
-
-    def _round(self, began: float) -> None:
-        now = timezone.now()
-        found = list(Call.objects.to_sweep(now, now + dt.timedelta(seconds=DUE)).only(*ENOUGH)[:MOST_AT_ONCE])
+    def round(self, began: float) -> None:
+        """What is to be done `began`, by the steady clock of this process. At rest it is one query."""
+        until = timezone.now() + dt.timedelta(seconds=DUE)
+        found = list(Call.objects.to_sweep(until).only(*ENOUGH)[:MOST_AT_ONCE])
         waiting = [call for call in found if call.status == Call.Status.WAITING]
-        if len(waiting) < len(found) and began >= self._trusted_from:
+        if began >= self._held_at:
+            self._held_at = began + HELD * random.uniform(0.8, 1.2)
+            self._steady.look()
+            release_held()
+        if len(waiting) < len(found) and self._steady.look():
             recover_lost()
         if began >= self._forgotten_at:
             self._forgotten_at = began + FORGOTTEN
             dispatch_forgotten()
-        if began >= self._held_at:
-            self._held_at = began + HELD
-            release_held()
         for call in sorted(waiting, key=lambda call: call.dispatched_at):
             if not self._start_in_time(call):
                 return

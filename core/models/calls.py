@@ -10,12 +10,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
-from django.db import models
+from django.db import connection, models
 from django.db.models import F, Q
 from django.urls import reverse
 from django.utils import timezone
 
-from core.models import direct
+from core.models import clock, direct
 from core.models.keys import Key
 from core.models.prompts import Prompt, PromptVersion
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
     from core.models.ledger import CostRecord
     from core.models.people import User
+
+
+# Before every clock's present.
+LONG_AGO = dt.timedelta(days=1)
 
 
 class CallQuerySet(models.QuerySet["Call"]):
@@ -59,25 +63,45 @@ class CallQuerySet(models.QuerySet["Call"]):
         waiting = self.filter(not_before__lte=until, status=Call.Status.WAITING, lane=Call.Lane.QUEUE)
         return waiting.order_by("not_before")
 
-    def to_sweep(self, now: dt.datetime, until: dt.datetime) -> CallQuerySet:
+    def to_sweep(self, until: dt.datetime) -> CallQuerySet:
         """What wants a sweeper: waiting calls that are due until then, and lost ones. Two indexes answer it."""
         waiting = Q(not_before__lte=until, status=Call.Status.WAITING, lane=Call.Lane.QUEUE)
-        return self.filter(waiting | Q(status=Call.Status.RUNNING, lease_until__lt=now)).order_by()
+        return self.filter(waiting | Q(status=Call.Status.RUNNING, lease_until__lt=clock.after())).order_by()
 
-    def lost(self, now: dt.datetime) -> CallQuerySet:
-        """Running calls whose process has not renewed its lease."""
-        return self.filter(status=Call.Status.RUNNING, lease_until__lt=now)
+    def lost(self) -> CallQuerySet:
+        """Running calls whose process has not renewed its lease, by the clock of the database."""
+        return self.filter(status=Call.Status.RUNNING, lease_until__lt=clock.after())
+
+    def leased_too_long(self, lease: dt.timedelta) -> CallQuerySet:
+        """Running calls whose lease lies further ahead than any was given: the clock was put back since."""
+        return self.filter(status=Call.Status.RUNNING, lease_until__gt=clock.after(2 * lease))
 
     def held(self, tokens: Mapping[uuid.UUID, str]) -> CallQuerySet:
         """Of these running calls, each with its lease's token, those that nobody has taken over."""
         return self.filter(pk__in=list(tokens), lease_token__in=list(tokens.values()), status=Call.Status.RUNNING)
 
+    def renew(self, lease: dt.timedelta) -> int:
+        """Let these calls' leases end so much later than now; answers of how many."""
+        return self.update(lease_until=clock.after(lease))
+
     def claim(self, call_id: uuid.UUID, lease: dt.timedelta) -> Call | None:
-        """Take a runnable call for this process, or answer None where somebody else has it or it is not to run."""
-        values = {**Call.claimed(lease), "attempt": F("attempt") + 1}
-        unsent = {"sent_at": None, "classifying": "", "not_before": None, "parked": False}
-        taken = self.runnable(timezone.now()).filter(pk=call_id).update(**unsent, **values)
-        return self.get(pk=call_id) if taken == 1 else None
+        """Take a runnable call for this process, or answer None where somebody else has it or it is not to run.
+
+        It comes with its key, prompt and version.
+        """
+        now = connection.ops.adapt_datetimefield_value(timezone.now())
+        values = [secrets.token_hex(8), clock.and_seconds(lease), now, direct.stored(call_id), now]
+        with direct.cursor() as run:
+            run.execute(_CLAIM.format(lease=clock.now_and()), values)
+            taken = run.rowcount
+        return _by_id.find(call_id) if taken == 1 else None
+
+
+# `runnable` as a statement that is built once, for each call runs it.
+_CLAIM = """
+    UPDATE core_call SET status = 'running', lease_token = %s, lease_until = {lease}, started_at = %s,
+        attempt = attempt + 1, sent_at = NULL, classifying = '', not_before = NULL, parked = false
+    WHERE id = %s AND (status = 'queued' OR (status = 'waiting' AND not_before <= %s))"""
 
 
 class Call(models.Model):
@@ -281,6 +305,9 @@ class Call(models.Model):
     def _holds_lease(self) -> Q:
         return Q(status=self.Status.RUNNING, lease_token=self.lease_token)
 
+    def _lost(self) -> Q:
+        return self._holds_lease() & Q(lease_until__lt=clock.after())
+
     def mark_classifying(self, model: str) -> bool:
         """Note, before a classifier is asked, that its exchange may be billed; with "", that it is booked."""
         return self._change_here(classifying=model)
@@ -392,19 +419,17 @@ class Call(models.Model):
 
     def abandon(self) -> bool:
         """Let the lease run out now, for this process is about to end."""
-        return self._change_here(lease_until=timezone.now() - dt.timedelta(microseconds=1))
+        return self._change_here(lease_until=timezone.now() - LONG_AGO)
 
     def give_back(self) -> bool:
         """Queue a call again whose process is gone."""
-        lost = Q(status=self.Status.RUNNING, lease_token=self.lease_token, lease_until__lt=timezone.now())
         return self._change(
-            lost, status=self.Status.QUEUED, lease_until=None, lease_token="", dispatched_at=timezone.now()
+            self._lost(), status=self.Status.QUEUED, lease_until=None, lease_token="", dispatched_at=timezone.now()
         )
 
     def give_up(self, error: dict[str, Any]) -> bool:
         """End a call whose process is gone once too often."""
-        lost = Q(status=self.Status.RUNNING, lease_token=self.lease_token, lease_until__lt=timezone.now())
-        return self._change(lost, status=self.Status.DEAD, **error, **self._ended(self.Status.DEAD))
+        return self._change(self._lost(), status=self.Status.DEAD, **error, **self._ended(self.Status.DEAD))
 
     def close_letter(self) -> bool:
         """Somebody deals with it, so it is no dead letter any more; False where it was none."""
@@ -431,3 +456,8 @@ class Call(models.Model):
             "not_before": None,
             "parked": False,
         }
+
+
+_by_id: direct.Finder[Call, uuid.UUID] = direct.Finder(
+    lambda call_id: Call.objects.select_related("version", "key", "prompt").filter(pk=call_id), uuid.UUID(int=0)
+)

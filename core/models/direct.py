@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
+from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.backends.utils import CursorWrapper
@@ -18,6 +19,7 @@ from django.db.models.query import get_related_populators
 from django.db.models.sql.compiler import SQLCompiler
 
 M = TypeVar("M", bound=Model)
+V = TypeVar("V", bound="str | UUID")
 
 
 def cursor() -> CursorWrapper:
@@ -37,17 +39,21 @@ def cursor() -> CursorWrapper:
     return made
 
 
-class Finder(Generic[M]):
-    """A query for the row with one text, with what it selects of other tables and annotates."""
+class Finder(Generic[M, V]):
+    """A query for the row with one text, or one UUID, with what it selects of other tables and annotates.
 
-    def __init__(self, queryset: Callable[[str], QuerySet[M]]) -> None:
+    `any_value` is one of that kind that no row has.
+    """
+
+    def __init__(self, queryset: Callable[[V], QuerySet[M]], any_value: V) -> None:
         self._queryset = queryset
+        self._any = any_value
         self._compiled: _Compiled[M] | None = None
 
-    def find(self, text: str) -> M | None:
-        compiled = self._compiled = self._compiled or _compiled(self._queryset)
+    def find(self, value: V) -> M | None:
+        compiled = self._compiled = self._compiled or _compiled(self._queryset, self._any)
         with cursor() as run:
-            run.execute(compiled.sql, [text if value == _ANY else value for value in compiled.values])
+            run.execute(compiled.sql, compiled.given(stored(value)))
             row = run.fetchone()
         return None if row is None else compiled.instance(row)
 
@@ -55,8 +61,9 @@ class Finder(Generic[M]):
 @dataclass(frozen=True)
 class _Compiled(Generic[M]):
     sql: str
-    # One of them stands for the text.
     values: list[Any]
+    # Which of them stands for what is looked for.
+    place: int
     compiler: SQLCompiler
     model: type[M]
     # Where the model's own columns stand, and their names.
@@ -64,6 +71,9 @@ class _Compiled(Generic[M]):
     names: list[str]
     converters: dict[int, Any]
     related: list[Any]
+
+    def given(self, value: Any) -> list[Any]:
+        return [*self.values[: self.place], value, *self.values[self.place + 1 :]]
 
     def instance(self, row: tuple[Any, ...]) -> M:
         """The same steps as of `django.db.models.query.ModelIterable`."""
@@ -77,19 +87,23 @@ class _Compiled(Generic[M]):
         return found
 
 
-_ANY = "any text"
+def stored(value: Any) -> Any:
+    """As a driver takes it: SQLite knows no UUIDs."""
+    return value.hex if isinstance(value, UUID) and not connection.features.has_native_uuid_field else value
 
 
-def _compiled(queryset: Callable[[str], QuerySet[M]]) -> _Compiled[M]:
-    compiler: Any = queryset(_ANY).query.get_compiler(connection=connection)
+def _compiled(queryset: Callable[[V], QuerySet[M]], any_value: V) -> _Compiled[M]:
+    compiler: Any = queryset(any_value).query.get_compiler(connection=connection)
     sql, values = compiler.as_sql()
-    if list(values).count(_ANY) != 1:
-        raise TypeError(f"{sql} does not look for one text, but for {values!r}")
+    looked_for = stored(any_value)
+    if list(values).count(looked_for) != 1:
+        raise TypeError(f"{sql} does not look for one {looked_for!r}, but for {values!r}")
     places, select = compiler.klass_info["select_fields"], compiler.select
     own = slice(places[0], places[-1] + 1)
     return _Compiled(
         sql,
         list(values),
+        list(values).index(looked_for),
         compiler,
         compiler.klass_info["model"],
         own,

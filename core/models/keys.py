@@ -211,4 +211,4 @@ class KeySecret(models.Model):
         return (self.expires_at is None or self.expires_at > now) and self.key.usable(now)
 
 
-_by_digest = direct.Finder(KeySecret.objects.with_digest)
+_by_digest = direct.Finder(KeySecret.objects.with_digest, "any text")
