@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 CALLS, BULK = "calls", "batches"
 # A name and not the function: whoever enqueues need not import what runs.
 RUN = "core.jobs.calls.run"
+# What the names of such jobs begin with: who reads the name need not read the job.
+_NAME = "call-"
 
 
 def queue(name: str = CALLS) -> Queue:
@@ -69,4 +71,9 @@ def in_queue() -> set[str]:
 
 
 def job_id_of(call_id: uuid.UUID) -> str:
-    return f"call-{call_id}"
+    return f"{_NAME}{call_id}"
+
+
+def call_of(job_id: str) -> str:
+    """The id of the call that a job of this name is to run; empty where it is another job."""
+    return job_id.removeprefix(_NAME) if job_id.startswith(_NAME) else ""

@@ -11,14 +11,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import redis
 from django.conf import settings
 from django.db import connections
 from rq import worker_registration
-from rq.exceptions import DequeueTimeout
-from rq.job import Job
 from rq.queue import Queue
 from rq.suspension import is_suspended
 from rq.timeouts import BaseDeathPenalty
@@ -27,15 +26,23 @@ from rq.worker import BaseWorker, WorkerStatus
 
 from core.claude import client
 from core.execution.recovery import hand_back
+from core.jobs import calls
 from core.jobs.alarms import Lookout
-from core.jobs.dispatch import dispatch_again
+from core.jobs.dispatch import call_of, dispatch_again
+from core.jobs.noted import Noted
+from core.jobs.places import Places
 from core.jobs.sweeper import Sweeper
+from core.live.outbox import outbox
 
 log = logging.getLogger(__name__)
 
 # Seconds between two signs of life, and after how many the dashboard takes a worker for dead.
 BEAT = 5.0
 TTL = 30
+# Seconds until Redis is told which calls began and ended.
+NOTE = 0.25
+# Seconds until places that became free are filled, all of them at once.
+GATHER = 0.01
 # Seconds that a pop blocks, that an absent Redis is left alone, and that an answer of Redis may take.
 POP = 1
 PAUSE = 1.0
@@ -62,9 +69,10 @@ class CallWorker(BaseWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "worker_ttl": TTL, "job_monitoring_interval": TTL})
-        # Each job notes its beginning and end, and redis-py's limit of 100 is an error and no queue.
+        # A job that is no call notes its beginning and end, and redis-py's limit of 100 is an error and no queue.
         self.connection.connection_pool.max_connections = 2 * settings.WORKER_CONCURRENCY + 20
-        self._running: set[threading.Thread] = set()
+        self._places = Places(settings.WORKER_CONCURRENCY)
+        self._noted = Noted(self, self.get_heartbeat_ttl(self.job_class("any", connection=self.connection)))
         self._cold, self._asked_at = False, 0.0
         self._over = threading.Event()
         self._looked_at = 0.0
@@ -92,45 +100,51 @@ class CallWorker(BaseWorker):
     def _run_until_stopped(self, burst: bool, max_jobs: int | None) -> int:
         started = 0
         while not self._stop_requested and (max_jobs is None or started < max_jobs):
-            taken = self._take(None if burst else POP) if self._free() else None
-            if taken:
-                started += 1
-                self._start(*taken)
-            elif burst and not self._running:
+            room = self._places.free if max_jobs is None else min(self._places.free, max_jobs - started)
+            taken = self._take(room, None if burst else POP) if room > 0 else []
+            for queue, job_id in taken:
+                self._start(queue, job_id)
+            started += len(taken)
+            if burst and not taken and not self._places.taken:
                 break
-            elif burst or not self._free():
-                time.sleep(0.01)
+            if room <= 0 or (burst and not taken):
+                time.sleep(GATHER)
         return started
 
-    def _free(self) -> int:
-        return int(settings.WORKER_CONCURRENCY) - len(self._running)
-
-    def _open_queues(self) -> list[Queue]:
-        """Every queue; only the first for the last eighth of the places, so that bulk does not keep people waiting."""
-        scarce = self._free() <= settings.WORKER_CONCURRENCY // 8
-        return self.queues[:1] if scarce else self.queues
-
-    def _take(self, timeout: int | None) -> tuple[Job, Queue] | None:
+    def _take(self, room: int, timeout: int | None) -> list[tuple[Queue, str]]:
+        """As many jobs as there is room for; where there are none, the first that comes within `timeout` seconds."""
+        taken: list[tuple[Queue, str]] = []
         try:
             if self._suspended():
                 time.sleep(PAUSE)
-                return None
-            popped = self.queue_class.lpop([q.key for q in self._open_queues()], timeout, connection=self.connection)
-            if popped is None:
-                return None
-            key, job_id = map(as_text, popped)
-            found = self.queue_class._fetch_dequeued_job(
-                self.connection, key, job_id, job_class=self.job_class, serializer=self.serializer
-            )
-            return found or None
-        except DequeueTimeout:
-            return None
+                return []
+            self._pop(room, taken)
+            return taken or self._wait_for_one(timeout)
         except redis.RedisError as error:
             self._redis_is_away(error)
-        except Exception:
-            # A job that cannot be read is not of this project's making.
-            log.exception("a job could not be read")
-        return None
+        # What was popped until then is in no queue any more.
+        return taken
+
+    def _pop(self, room: int, taken: list[tuple[Queue, str]]) -> None:
+        """From the first queue into all free places, from the others into those that are not kept for people."""
+        for number, queue in enumerate(self.queues):
+            most = room - len(taken) - (self._kept_for_people() if number else 0)
+            popped: Any = self.connection.lpop(queue.key, most) if most > 0 else None
+            taken += [(queue, as_text(job_id)) for job_id in popped or ()]
+
+    def _wait_for_one(self, timeout: int | None) -> list[tuple[Queue, str]]:
+        if timeout is None:
+            return []
+        open_queues = {queue.key: queue for queue in self._open_queues()}
+        popped: Any = self.connection.blpop(list(open_queues), timeout)
+        return [(open_queues[as_text(popped[0])], as_text(popped[1]))] if popped else []
+
+    def _kept_for_people(self) -> int:
+        """The last eighth of the places, so that bulk does not keep people waiting."""
+        return self._places.most // 8
+
+    def _open_queues(self) -> list[Queue]:
+        return self.queues[:1] if self._places.free <= self._kept_for_people() else self.queues
 
     def _suspended(self) -> bool:
         """Whether somebody stopped all workers; looked at once a second."""
@@ -141,24 +155,42 @@ class CallWorker(BaseWorker):
             self._looked_at = time.monotonic()
         return suspended
 
-    def _start(self, job: Job, queue: Queue) -> None:
-        thread = threading.Thread(target=self._run, args=(job, queue), name=job.id, daemon=True)
-        self._running.add(thread)
-        thread.start()
+    def _start(self, queue: Queue, job_id: str) -> None:
+        call_id = call_of(job_id)
+        self._places.begin(
+            partial(self._run_call, queue, job_id, call_id) if call_id else partial(self._run_other, queue, job_id)
+        )
 
-    def _run(self, job: Job, queue: Queue) -> None:
+    def _run_call(self, queue: Queue, job_id: str, call_id: str) -> None:
+        """The job's name says it all, so that Redis need not be asked."""
+        execution = self._noted.begin(job_id, queue)
+        failed = True
         try:
-            self.perform_job(job, queue, self.prepare_execution(job))
-        except redis.RedisError as error:
-            # What a call did is in the database; if it did not even begin, the sweeper finds it.
-            log.warning("Redis does not know how job %s ended: %s", job.id, error)
+            calls.run(call_id)
+            failed = False
         except Exception:
-            log.exception("job %s", job.id)
+            # The sweeper recovers what was begun; RQ's list of failed jobs would not hold more than this.
+            log.exception("call %s", call_id)
         finally:
-            for execution in [each for each in list(self.executions.values()) if each.job_id == job.id]:
+            self._noted.end(execution, failed=failed)
+            connections.close_all()
+
+    def _run_other(self, queue: Queue, job_id: str) -> None:
+        """A job as RQ knows it; one that cannot be read is not of this project's making."""
+        try:
+            found = self.queue_class._fetch_dequeued_job(
+                self.connection, queue.key, job_id, job_class=self.job_class, serializer=self.serializer
+            )
+            if found:
+                job, its_queue = found
+                self.perform_job(job, its_queue, self.prepare_execution(job))
+        except redis.RedisError as error:
+            # What it did is in the database.
+            log.warning("Redis does not know how job %s ended: %s", job_id, error)
+        finally:
+            for execution in [each for each in list(self.executions.values()) if each.job_id == job_id]:
                 self.executions.pop(execution.id, None)
             connections.close_all()
-            self._running.discard(threading.current_thread())
 
     def procline(self, message: str) -> None:
         pass
@@ -166,8 +198,13 @@ class CallWorker(BaseWorker):
     # --- signs of life ---
 
     def _keep_beating(self) -> None:
-        while not self._over.wait(BEAT):
+        beat_at = time.monotonic() + BEAT
+        while not self._over.wait(NOTE):
             try:
+                self._noted.write()
+                if time.monotonic() < beat_at:
+                    continue
+                beat_at = time.monotonic() + BEAT
                 self._beat()
                 if time.monotonic() > self._clean_from and self.should_run_maintenance_tasks:
                     self.run_maintenance_tasks()  # type: ignore[no-untyped-call]
@@ -230,17 +267,20 @@ class CallWorker(BaseWorker):
     def _drain(self, grace: float | None) -> None:
         """Let what runs end, within `grace` seconds."""
         deadline = None if grace is None else time.monotonic() + grace
-        while self._running and not self._cold and (deadline is None or time.monotonic() < deadline):
+        while self._places.taken and not self._cold and (deadline is None or time.monotonic() < deadline):
             time.sleep(0.02)
             if deadline is None and self._stop_requested:
                 deadline = time.monotonic() + settings.SHUTDOWN_GRACE
 
     def _leave(self) -> None:
         self._over.set()
-        if self._running:
+        if self._places.taken:
             for call in hand_back():
                 dispatch_again(call)
+        self._places.close()
+        outbox().flush()
         try:
+            self._noted.write()
             self.teardown()  # type: ignore[no-untyped-call]
         except redis.RedisError as error:
             log.warning("the worker leaves without a word to Redis: %s", error)

@@ -126,13 +126,22 @@ def test_people_go_before_bulk(ask: Ask, settings: Settings) -> None:
 
 def test_bulk_leaves_places_free_for_people(ask: Ask, settings: Settings) -> None:
     settings.WORKER_CONCURRENCY = 8
-    worker = made()
+    worker, over = made(), threading.Event()
+    for _ in range(6):
+        worker._places.begin(lambda: over.wait(10))
+    assert len(worker._open_queues()) == 3
 
-    worker._running = {threading.Thread() for _ in range(7)}
+    worker._places.begin(lambda: over.wait(10))
 
     assert [each.name for each in worker._open_queues()] == ["calls"]
-    worker._running.pop()
-    assert len(worker._open_queues()) == 3
+    bulk = ask(door=Call.Door.BULK)
+    quick_redis().flushall()
+    dispatch_again(bulk)
+    assert worker._take(1, None) == []
+    over.set()
+    until(lambda: worker._places.taken == 0, "free places")
+    assert [job_id for _, job_id in worker._take(8, None)] == [f"call-{bulk.pk}"]
+    worker._places.close()
 
 
 def test_a_job_that_fails_ends_no_worker(ask: Ask) -> None:
@@ -153,6 +162,7 @@ def test_the_dashboard_sees_the_worker_and_what_it_runs(ask: Ask) -> None:
 
     def look() -> None:
         until(lambda: worker.executions, "the job")
+        worker._noted.write()
         worker._beat()
         (found,) = BaseWorker.all(connection=worker.connection)
         seen.update(state=found.get_state(), jobs=[each.job_id for each in found.get_current_executions()])
@@ -179,7 +189,7 @@ def test_no_connection_and_no_thread_is_left(ask: Ask) -> None:
         with connections["default"].cursor() as cursor:
             cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'")
             assert cursor.fetchone() == (0,)
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("call-")]
+    until(lambda: "place" not in [thread.name for thread in threading.enumerate()], "the threads to end")
 
 
 def test_a_stop_lets_calls_end_and_hands_the_rest_back_at_once(ask: Ask) -> None:
