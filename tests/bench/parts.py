@@ -54,9 +54,19 @@ PARTS: dict[str, Part] = {
         "tests.bench.workers",
         "calls per second and memory of one worker process, beside stock forking workers",
         {
-            "calls": (3000, "calls"),
+            "calls": (10_000, "calls"),
             "places": (256, "calls at once in one process"),
             "stock": (16, "stock workers, one call at a time each"),
+        },
+        durable=True,
+    ),
+    "watching": Part(
+        "tests.bench.watching",
+        "how soon people see the first words, and a page beside many idle watchers",
+        {
+            "rate": (50, "calls a second"),
+            "seconds": (60, "seconds"),
+            "watchers": (2000, "idle watchers"),
         },
         durable=True,
     ),
@@ -86,6 +96,7 @@ FULL: list[list[str]] = [
     ["spend", "--database", "sqlite", "--records", "1000000"],
     ["budgets"],
     ["workers"],
+    ["watching"],
     ["gateway"],
     ["start"],
     ["batches"],

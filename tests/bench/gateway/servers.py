@@ -31,10 +31,10 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def upstream() -> Iterator[int]:
-    """The port of a fresh upstream."""
+def upstream(wishes: str = "") -> Iterator[int]:
+    """The port of a fresh upstream; `wishes` count where a request has none."""
     port = free_port()
-    with _process([sys.executable, "-m", "tests.bench.gateway.upstream", str(port)], port, {}):
+    with _process([sys.executable, "-m", "tests.bench.gateway.upstream", str(port), wishes], port, {}):
         yield port
 
 

@@ -1,7 +1,8 @@
 """An upstream that costs next to nothing: answers like Claude, as late and as slowly as the request says.
 
-`python -m tests.bench.gateway.upstream PORT`. A request says it in `metadata.user_id`, which goes through whole:
-`delay=50 pieces=20 pace=10`: milliseconds before the answer, pieces of text in a stream, milliseconds between two.
+`python -m tests.bench.gateway.upstream PORT [WISHES]`. A request says it in `metadata.user_id`, which goes through
+whole, and WISHES count where it does not: `delay=50 pieces=20 pace=10`: milliseconds before the answer, pieces of text
+in a stream, milliseconds between two.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import sys
 
 _number = itertools.count()
+_usual = sys.argv[2] if len(sys.argv) > 2 else ""
 _USAGE = {
     "input_tokens": 20,
     "output_tokens": 10,
@@ -109,7 +111,8 @@ def _length(head: bytes) -> int:
 
 def _wishes(request: dict[str, object]) -> dict[str, int]:
     metadata = request.get("metadata")
-    text = str(metadata.get("user_id", "")) if isinstance(metadata, dict) else ""
+    own = str(metadata.get("user_id") or "") if isinstance(metadata, dict) else ""
+    text = own if "=" in own else _usual
     return {name: int(value) for name, _, value in (part.partition("=") for part in text.split())}
 
 
