@@ -22,6 +22,7 @@ from core.batches.leases import FIRST_WAIT, LEASE, LONGEST_WAIT, wait_after
 from core.claude import batches as claude
 from core.claude.errors import ClaudeError
 from core.costs.ledger import Exchange, book
+from core.execution import breaker
 from core.models import Batch, BatchPart, BatchRow, Call, CostRecord
 from core.routing.choose import Choice, choose
 
@@ -129,7 +130,7 @@ def _choice(part: BatchPart, call: Call) -> Choice:
         with transaction.atomic():
             book(call, Exchange(model=call.classifying, purpose=CostRecord.Purpose.CLASSIFICATION))
             call.mark_classifying("")
-    return choose(call, call.request)
+    return choose(call, call.request, breaker.is_open)
 
 
 def _apply(row: BatchRow, choice: Choice) -> None:

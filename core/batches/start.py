@@ -20,7 +20,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from core.batches.bodies import MOST_ROW_BYTES, Filling, encoded
-from core.costs.bulk import remembered_prices, reserve_batch, worst_of
+from core.batches.room import reserve
+from core.costs.bulk import remembered_prices, worst_of
 from core.execution.fallbacks import NO_CHAIN, chain_of, with_fallbacks
 from core.intake.accept import plan_of as plan_of_version
 from core.intake.requests import UnreadableRequestError, check_allowed, kept_form
@@ -87,7 +88,7 @@ def start(
         count = _write(batch, rows)
         before()
         with transaction.atomic():
-            reserve_batch(batch)
+            reserve(batch)
             if not batch.mark_started(count):
                 raise OvertakenError
             within()

@@ -45,8 +45,26 @@ class RoutingState(models.Model):
         RoutingState.objects.update_or_create(pk=ONLY, defaults={"stamp": secrets.token_hex(8)})
 
 
+class NoticedRows(models.QuerySet[Any]):
+    """Rows whose change every process has to notice, also where many are changed or deleted by one statement."""
+
+    @transaction.atomic
+    def update(self, **values: Any) -> int:
+        changed = super().update(**values)
+        RoutingState.touch()
+        return changed
+
+    @transaction.atomic
+    def delete(self) -> tuple[int, dict[str, int]]:
+        deleted = super().delete()
+        RoutingState.touch()
+        return deleted
+
+
 class Noticed(models.Model):
     """A row whose change every process has to notice."""
+
+    objects = NoticedRows.as_manager()
 
     class Meta:
         abstract = True

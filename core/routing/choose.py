@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,6 +111,13 @@ def choose(call: Call, request: Mapping[str, Any], unavailable: Callable[[str], 
     return _by_rules(call, request, route, kept, unavailable)
 
 
+def models_of(kept: Mapping[str, Any]) -> tuple[str, ...]:
+    """The models that may answer a call which keeps its plan so; those of its classifiers are not among them."""
+    route = version_of(kept["version"], kept["digest"]) if "version" in kept else None
+    named = kept["names"] if route is None else [outcome.model for outcome in route.outcomes()]
+    return tuple(dict.fromkeys(kept["names"][name] for name in named if name in kept["names"]))
+
+
 def _planned(asked: str, book: Book) -> Plan | None:
     if (model := book.model_of(asked)) is not None:
         return Plan(asked, (model,), names={asked: model})
@@ -192,9 +199,3 @@ def _trace(decision: Decision, known: Mapping[str, Classified]) -> dict[str, Any
         "failed": [list(pair) for pair in decision.failed],
         "classes": {slug: classified.as_json() for slug, classified in known.items()},
     }
-
-
-def outcomes_of(plan: Plan) -> Iterator[Outcome]:
-    """Every outcome that a plan can come to."""
-    route = version_of(plan.version, plan.digest) if plan.version is not None else None
-    yield from route.outcomes() if route else [Outcome(plan.asked)]

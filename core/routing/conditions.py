@@ -100,7 +100,8 @@ def _language(facts: Facts, languages: frozenset[str]) -> bool:
 
 
 def _length(facts: Facts, at_least: int | None = None, at_most: int | None = None) -> bool:
-    return (at_least or 0) <= facts.input_tokens() and (at_most is None or facts.input_tokens() <= at_most)
+    tokens = facts.input_tokens()
+    return (at_least or 0) <= tokens and (at_most is None or tokens <= at_most)
 
 
 def _has(facts: Facts, what: frozenset[str]) -> bool:
@@ -112,7 +113,9 @@ def _structured(facts: Facts) -> bool:
 
 
 def _words(facts: Facts, words: Words) -> bool:
-    return not words.single.isdisjoint(facts.words) or any(
+    if not words.single.isdisjoint(facts.words):
+        return True
+    return bool(words.phrases) and any(
         start in facts.folded and phrase.search(facts.folded) for start, phrase in words.phrases
     )
 

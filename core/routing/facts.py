@@ -58,7 +58,12 @@ class Facts:
     @functools.cached_property
     def words(self) -> frozenset[str]:
         """Each of its words once, without regard to capitals."""
-        return frozenset(_WORD.findall(self.folded))
+        # Most are words as they stand between white space; searching the whole text for them takes five times as long.
+        found = set(self.folded.split())
+        odd = [each for each in found if not each.isalnum()]
+        found.difference_update(odd)
+        found.update(word for each in odd for word in _WORD.findall(each))
+        return frozenset(found)
 
 
 T = TypeVar("T")
@@ -71,12 +76,13 @@ class _Once(Generic[T]):
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
-        self._made: list[T] = []
 
     def __call__(self) -> T:
-        if not self._made:
-            self._made.append(self._make())
-        return self._made[0]
+        try:
+            return self._made
+        except AttributeError:
+            self._made: T = self._make()
+            return self._made
 
 
 def facts_of(call: Call, request: Mapping[str, Any], route: str, class_of: Callable[[str], str]) -> Facts:

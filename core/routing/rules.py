@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from core.routing.conditions import CONDITIONS
+from core.routing.conditions import CONDITIONS, Condition, Parameter
 from core.routing.facts import Facts
 
 Test = Callable[[Facts], bool]
@@ -29,10 +28,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule ready to run: its tests, the cheapest first, each with its place among the stored conditions."""
+    """A rule ready to run: its tests, the cheapest first, each with its rule's place and its own as they are stored."""
 
     title: str
-    tests: tuple[tuple[int, Test], ...]
+    tests: tuple[tuple[tuple[int, int], Test], ...]
     outcome: Outcome
 
 
@@ -78,7 +77,7 @@ def decide(route: Compiled, facts: Facts) -> Decision:
     for place, rule in enumerate(route.rules):
         for where, test in rule.tests:
             if not test(facts):
-                failed.append((place, where))
+                failed.append(where)
                 break
         else:
             return Decision(rule.outcome, place, tuple(failed))
@@ -89,7 +88,7 @@ def _rule(stored: Mapping[str, Any], place: int) -> Rule:
     numbered = sorted(enumerate(stored["conditions"]), key=lambda each: CONDITIONS[each[1]["kind"]].dearness)
     return Rule(
         title=stored.get("name") or f"rule {place + 1}",
-        tests=tuple((where, test_of(condition)) for where, condition in numbered),
+        tests=tuple(((place, where), test_of(condition)) for where, condition in numbered),
         outcome=Outcome.of(stored),
     )
 
@@ -97,17 +96,26 @@ def _rule(stored: Mapping[str, Any], place: int) -> Rule:
 def test_of(stored: Mapping[str, Any]) -> Test:
     """The function that says whether a stored condition holds for some facts."""
     condition = CONDITIONS[stored["kind"]]
-    values = {p.name: stored.get(p.name) for p in condition.parameters}
-    prepared = {
-        p.name: condition.prepare[p.name](values[p.name])
-        if p.name in condition.prepare
-        else frozenset(values[p.name] or ())
-        if p.shape == "set"
-        else values[p.name]
-        for p in condition.parameters
-    }
-    test = partial(condition.holds, **prepared)
+    values = [_prepared(condition, parameter, stored.get(parameter.name)) for parameter in condition.parameters]
+    test = _bound(condition.holds, values)
     return (lambda facts: not test(facts)) if stored.get("not") else test
+
+
+def _prepared(condition: Condition, parameter: Parameter, value: Any) -> Any:
+    """A stored value as the condition's function takes it."""
+    if parameter.name in condition.prepare:
+        return condition.prepare[parameter.name](value)
+    return frozenset(value or ()) if parameter.shape == "set" else value
+
+
+def _bound(holds: Callable[..., bool], values: Sequence[Any]) -> Test:
+    """The function with its values by their places: naming them takes half as long again, and these run by hundreds."""
+    if not values:
+        return holds
+    if len(values) == 1:
+        value = values[0]
+        return lambda facts: holds(facts, value)
+    return lambda facts: holds(facts, *values)
 
 
 def _classifiers(rules: Iterable[Mapping[str, Any]]) -> Iterable[str]:

@@ -24,17 +24,26 @@ RULES, CHOICES = 200, 2000
 # The figures to be held: milliseconds of CPU for each choice, seconds for 10,000 calls.
 MOST_CPU_MS, MOST_SECONDS, FOR_CALLS = 0.5, 10.0, 10_000
 TEXT = "Please have a look at the attached list of orders and tell me which of them are late. " * 20
-# As in practice: most rules ask for one or two things that are quickly seen, some look through the text.
-_CONDITIONS: tuple[list[dict[str, Any]], ...] = (
-    [{"kind": "lane", "lanes": ["queue"]}],
-    [{"kind": "words", "words": ["translate", "traduire", "übersetzen"]}],
-    [{"kind": "key", "keys": [7, 8]}, {"kind": "has", "what": ["image"]}],
-    [{"kind": "length", "at_least": 50_000}],
-    [{"kind": "user", "users": [5]}, {"kind": "language", "languages": ["de"]}],
-    [{"kind": "structured"}, {"kind": "share", "percent": 10}],
-    [{"kind": "language", "languages": ["fr", "it"]}],
-    [{"kind": "prompt", "prompts": [99]}],
-)
+
+
+def _conditions(number: int) -> list[dict[str, Any]]:
+    """As in practice: most rules ask for one or two things that are quickly seen, some look through the text.
+
+    No two are the same, so that nothing can be found out once for several.
+    """
+    kinds: tuple[list[dict[str, Any]], ...] = (
+        [{"kind": "lane", "lanes": ["queue"]}, {"kind": "user", "users": [1000 + number]}],
+        [{"kind": "words", "words": ["translate", f"traduire{number}", "übersetzen"]}],
+        [{"kind": "key", "keys": [number, 8]}, {"kind": "has", "what": ["image"]}],
+        [{"kind": "length", "at_least": 50_000 + number}],
+        [{"kind": "user", "users": [1000 + number]}, {"kind": "language", "languages": ["de"]}],
+        [{"kind": "structured"}, {"kind": "share", "percent": 10 + number / 10}],
+        [{"kind": "language", "languages": ["fr", "it"]}, {"kind": "length", "at_least": number}],
+        [{"kind": "prompt", "prompts": [10_000 + number]}],
+        [{"kind": "pattern", "pattern": rf"\binvoice\s+{number}\b"}],
+        [{"kind": "words", "words": [f"purchase order {number}", f"po-{number}"]}],
+    )
+    return kinds[number % len(kinds)]
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -78,8 +87,7 @@ def as_table(figures: dict[str, Any]) -> str:
 
 def _content() -> dict[str, Any]:
     rules = [
-        {"name": f"rule {number}", "conditions": _CONDITIONS[number % len(_CONDITIONS)], "model": "bench-small"}
-        for number in range(RULES)
+        {"name": f"rule {number}", "conditions": _conditions(number), "model": "bench-small"} for number in range(RULES)
     ]
     return {"slug": "bench", "name": "Bench", "rules": rules, "default": {"model": "bench-large"}}
 
