@@ -8,7 +8,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.forms import BaseInlineFormSet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from unfold.widgets import UnfoldAdminTextareaWidget
 
@@ -17,6 +17,7 @@ from core.admin.base import ModelAdmin, ModelForm, StackedInline, display
 from core.admin.deletion import Explained
 from core.admin.model_names import ModelNameField
 from core.models import Classifier, ClassifierLabel
+from core.routing.leaving import leaving
 
 # Fewer labels are no choice.
 FEWEST_LABELS = 2
@@ -94,6 +95,13 @@ class ClassifierAdmin(Explained, ModelAdmin[Classifier]):
     @display(description="Labels")
     def labels_shown(self, classifier: Classifier) -> str:
         return ", ".join(label.name for label in classifier.labels.all())
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        classifier = self.get_object(request, object_id)
+        extra = {"warnings": leaving([classifier.model]) if classifier else []}
+        return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
 
     def get_urls(self) -> list[URLPattern]:
         pages: dict[str, tuple[str, Any]] = {

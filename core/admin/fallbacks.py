@@ -19,6 +19,7 @@ from core.admin.base import ModelAdmin, ModelForm, StackedInline, display
 from core.admin.deletion import Explained
 from core.models import ClaudeModel, FallbackChain, FallbackStep, Key, Prompt
 from core.routing.choose import UnknownModelError, plan
+from core.routing.leaving import leaving
 
 # How many users of a chain are named before the rest is counted.
 NAMED = 20
@@ -189,9 +190,8 @@ def _doubts(name: str) -> Iterator[str]:
             yield f"«{name}» is no model, alias or route known here, so it is passed over."
     elif row.retired:
         yield f"{row.display_name} no longer answers, so it is passed over."
-    elif row.lifecycle == ClaudeModel.Lifecycle.DEPRECATED:
-        until = f" and stops answering on {row.retires_at:%-d %B %Y}" if row.retires_at else ""
-        yield f"{row.display_name} is being phased out{until}."
+        return
+    yield from leaving([name])
 
 
 def _counted(number: int, word: str) -> str:

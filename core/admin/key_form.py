@@ -11,8 +11,10 @@ from django.utils import timezone
 from unfold.widgets import UnfoldAdminDecimalFieldWidget
 
 from core.admin.base import ModelForm
+from core.admin.model_names import ModelNameField
 from core.models import ClaudeModel, Key
 from core.models.fields import PLACES
+from core.routing.known import known_now
 
 MOST = Decimal(1_000_000)
 # What widens what a key may do, or charges somebody else: for those who look after everybody's keys.
@@ -28,6 +30,13 @@ else:
 
 class KeyForm(_Base):
     """A key as it is; see `NewKeyForm` for what is asked once."""
+
+    model = ModelNameField(
+        label="Its own model",
+        required=False,
+        empty="the installation's usual, or the route's",
+        help_text="In place of a route: what answers where the program names no model, or «auto».",
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -47,6 +56,18 @@ class KeyForm(_Base):
         if expires_at and "expires_at" in self.changed_data and expires_at <= timezone.now():
             raise ValidationError("Please choose a moment that is still to come, or leave it empty.")
         return expires_at
+
+    def clean_model(self) -> str:
+        name = str(self.cleaned_data["model"])
+        if name and known_now().model(name) is None:
+            raise ValidationError(f"«{name}» is neither a model nor an alias.")
+        return name
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or self.cleaned_data
+        if values.get("route") and values.get("model"):
+            self.add_error("model", "Choose a route or a model of its own, not both.")
+        return values
 
 
 class NewKeyForm(KeyForm):

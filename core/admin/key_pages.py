@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -19,6 +20,8 @@ from django.views.decorators.debug import sensitive_variables
 from core.admin.base import page, require, signed_in
 from core.intake.keys import RevokedError, revoke, rotate
 from core.models import Budget, Key, KeySecret
+from core.routing.choose import UnknownModelError, plan
+from core.routing.leaving import leaving
 
 if TYPE_CHECKING:
     from core.admin.keys import KeyAdmin
@@ -49,6 +52,7 @@ class Status:
     now: dt.datetime
     may_change: bool
     new_budget: str
+    warnings: list[str]
 
 
 def state_of(key: Key) -> str:
@@ -73,7 +77,30 @@ def status_of(request: HttpRequest, model_admin: KeyAdmin, key: Key) -> Status:
         now=timezone.now(),
         may_change=model_admin.has_change_permission(request, key),
         new_budget=f"{reverse('admin:core_budget_add')}?{values}" if may_budget else "",
+        warnings=[] if key.revoked_at else warnings(key),
     )
+
+
+def warnings(key: Key) -> list[str]:
+    """What its owner should know of the models that it may use, a sentence each."""
+    allowed = list(key.models_allowed.order_by("pk").values_list("pk", flat=True))
+    return [*_of_its_own(key, frozenset(allowed)), *leaving(filter(None, [key.model, *allowed]))]
+
+
+def _of_its_own(key: Key, allowed: frozenset[str]) -> Iterator[str]:
+    """Whether its own route or model can be followed."""
+    if key.route is None and not key.model:
+        return
+    own = f"route «{key.route}»" if key.route else f"model «{key.model}»"
+    try:
+        models = plan(key.route.slug if key.route else key.model).models
+    except UnknownModelError:
+        why = "is not published" if key.route else "does not answer any more"
+        yield f"Its {own} {why}, so a request that names no model, or «auto», is refused."
+        return
+    others = [model for model in models if model not in allowed] if allowed else []
+    if others:
+        yield f"Its {own} can lead to {', '.join(others)}, which this key may not use, so such a request is refused."
 
 
 @sensitive_variables("text")

@@ -83,7 +83,7 @@ class KeyAdmin(ModelAdmin[Key]):
     sortable_by = ("name", "used")
     actions = None
     ordering = ("name", "pk")
-    _what = ("models_allowed", "prompts_allowed", "route")
+    _what = ("models_allowed", "prompts_allowed", ("route", "model"))
     _serving = (("attempts", "try_seconds", "patience_seconds"), "fallback", "cancel_when_left", "cache_minutes")
 
     # --- Who may do what ---

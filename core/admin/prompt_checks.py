@@ -9,6 +9,7 @@ from typing import Any
 from core.models import ClaudeModel, Prompt
 from core.prompts.rendering import problems
 from core.prompts.templates import left_as_text, misspelt, names_in
+from core.routing.leaving import leaving
 
 HOW_SPELT = "A variable's name is small letters, digits and underscores, beginning with a letter: {{customer_name}}."
 # Characters of what stays as text that a warning repeats.
@@ -45,10 +46,8 @@ def warnings(content: Mapping[str, Any], model: ClaudeModel) -> list[str]:
     if kept := left_as_text(content["system_text"], content["template"]):
         shown = [text if len(text) <= LONGEST_NAMED else f"{text[:LONGEST_NAMED]}…" for text in kept]
         found.append(f"{braced(shown)} stays as text: it is no variable, and Claude is sent it just so.")
-    if model.lifecycle == ClaudeModel.Lifecycle.DEPRECATED:
-        until = f" and stops answering on {model.retires_at:%-d %B %Y}" if model.retires_at else ""
-        found.append(f"{model.display_name} is being phased out{until}. Choose another model soon.")
-    return found
+    # That its own model is retired is a refusal already.
+    return found + leaving([*filter(None, [content.get("asked")]), *([] if model.retired else [model.pk])])
 
 
 def braced(names: list[str]) -> str:

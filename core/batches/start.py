@@ -28,8 +28,8 @@ from core.intake.requests import UnreadableRequestError, check_allowed, kept_for
 from core.jobs.batches import nudge
 from core.jobs.dispatch import BULK, dispatch
 from core.models import Batch, BatchPart, BatchRow, Call, Key, Prompt, PromptVersion
-from core.routing.choose import Plan, UnknownModelError, plan
-from core.routing.names import for_key
+from core.routing.choose import Plan, UnknownModelError
+from core.routing.names import plan_for
 
 # Rows written in one transaction: short enough that nobody waits for it.
 CHUNK = 500
@@ -261,7 +261,7 @@ def plans_for(key: Key | None, prompt: Prompt | None, version: PromptVersion | N
         if "\x00" in asked:
             # No name has one, and PostgreSQL cannot be asked for it.
             raise UnknownModelError(asked)
-        planned = plan(for_key(key, asked)) if version is None else plan_of_version(version)
+        planned = plan_for(key, asked) if version is None else plan_of_version(version)
         check_allowed(key, planned.models, prompt)
         return planned
 

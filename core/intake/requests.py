@@ -17,8 +17,8 @@ from core.intake.again import Again
 from core.intake.kept import Keeping, give_again
 from core.jobs.dispatch import dispatch
 from core.models import Call, Key, Prompt, User, direct
-from core.routing.choose import Plan, UnknownModelError, choose, plan
-from core.routing.names import for_key
+from core.routing.choose import Plan, UnknownModelError, choose
+from core.routing.names import plan_for
 from core.routing.reserving import reserve
 
 log = logging.getLogger(__name__)
@@ -57,10 +57,13 @@ def accept_request(body: Mapping[str, Any], asking: Asking, stored: Mapping[str,
     """Store a call for this Messages request with what it reserves of its budgets, in one transaction.
 
     Where somebody waits for the answer, it is stored as claimed by this process: give the object itself to `run_call`.
-    `stored` is the request as it is kept, `kept_form(body)`, where the caller has it already. Raises
-    `UnknownModelError`, `NotAllowedError`, `OverBudgetError` and `UnreadableRequestError`.
+    A model that is empty becomes the key's own route or the usual name. `stored` is the request as it is kept,
+    `kept_form(body)`, where the caller has it already. Raises `UnknownModelError`, `NotAllowedError`, `OverBudgetError`
+    and `UnreadableRequestError`.
     """
     planned = _plan(asking.key, str(body["model"]))
+    if not body["model"]:
+        body, stored = {**body, "model": planned.asked}, None
     check_allowed(asking.key, planned.models, asking.prompt)
     fields = _fields(asking, kept_form(body) if stored is None else stored)
     kept = asking.keeping.find()
@@ -91,7 +94,7 @@ def _plan(key: Key | None, asked: str) -> Plan:
     if "\x00" in asked:
         # No name has one, and PostgreSQL cannot be asked for it.
         raise UnknownModelError(asked)
-    return plan(for_key(key, asked))
+    return plan_for(key, asked)
 
 
 def _fields(asking: Asking, stored: Mapping[str, Any]) -> dict[str, Any]:

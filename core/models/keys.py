@@ -115,6 +115,13 @@ class Key(models.Model):
         related_name="keys",
         help_text="What chooses the model where the program names none, or «auto». Empty: the installation's usual.",
     )
+    model = models.CharField(
+        "its own model",
+        max_length=120,
+        blank=True,
+        help_text="A model, or an alias that stands for one, in place of a route: what answers where the program names "
+        "none, or «auto».",
+    )
     expires_at = models.DateTimeField("expires", null=True, blank=True)
     created_at = models.DateTimeField("made", default=timezone.now, editable=False)
     last_used_at = models.DateTimeField("last used", null=True, blank=True, editable=False)

@@ -8,7 +8,7 @@ one row of `RoutingState`: processes keep what they read until that stamp change
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
@@ -27,6 +27,7 @@ NAME = RegexValidator(
 )
 # The one row of `RoutingState`.
 ONLY = 1
+_Row_co = TypeVar("_Row_co", bound=models.Model, covariant=True)
 
 
 class RoutingState(models.Model):
@@ -45,7 +46,7 @@ class RoutingState(models.Model):
         RoutingState.objects.update_or_create(pk=ONLY, defaults={"stamp": secrets.token_hex(8)})
 
 
-class NoticedRows(models.QuerySet[Any]):
+class NoticedRows(models.QuerySet[_Row_co]):
     """Rows whose change every process has to notice, also where many are changed or deleted by one statement."""
 
     @transaction.atomic
@@ -266,6 +267,8 @@ class Route(Outcome):
     demo = models.BooleanField("demo data", default=False, editable=False)
     created_at = models.DateTimeField("created", default=timezone.now, editable=False)
     updated_at = models.DateTimeField("changed", auto_now=True)
+
+    objects = NoticedRows.as_manager()
 
     class Meta:
         ordering: ClassVar = ["name"]

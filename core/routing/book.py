@@ -57,6 +57,8 @@ class Book:
     aliases: Mapping[str, str]
     usual: str
     routes: Mapping[str, InForce]
+    # The short names of those routes by their keys.
+    slugs: Mapping[int, str]
     classifiers: Mapping[str, Questions]
 
     def model_of(self, name: str) -> str | None:
@@ -115,13 +117,14 @@ def _stamp() -> str:
 def _read(stamp: str) -> Book:
     """The stamp was read before all else: what is changed meanwhile changes it again."""
     aliases = list(ModelAlias.objects.values_list("name", "model_id", "is_usual"))
-    versions = RouteVersion.objects.filter(pk__in=Route.objects.values("published")).select_related("route")
+    versions = list(RouteVersion.objects.filter(pk__in=Route.objects.values("published")).select_related("route"))
     read = Book(
         stamp=stamp,
         models=frozenset(ClaudeModel.objects.usable().values_list("pk", flat=True)),
         aliases={name: model for name, model, _ in aliases},
         usual=next((name for name, _, usual in aliases if usual), ""),
         routes={version.route.slug: _in_force(version) for version in versions},
+        slugs={version.route_id: version.route.slug for version in versions},
         classifiers={row.slug: _asking(row) for row in Classifier.objects.prefetch_related("labels")},
     )
     _kept[:] = [read]

@@ -84,9 +84,12 @@ class Choice:
         return changed
 
 
-def plan(asked: str) -> Plan:
-    """What `asked` (a model's id, an alias, or a route's short name) can lead to. Raises `UnknownModelError`."""
-    found = _planned(asked, book()) or _planned(asked, read_anew())
+def plan(asked: str, now: Book | None = None) -> Plan:
+    """What `asked` (a model's id, an alias, or a route's short name) can lead to. Raises `UnknownModelError`.
+
+    `now` is what is in force, where the caller has read that for this very request already.
+    """
+    found = _planned(asked, now or book()) or _planned(asked, read_anew())
     if found is None:
         raise UnknownModelError(asked)
     return found

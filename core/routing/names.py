@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from core.models import Key
-from core.routing.book import book
+from core.routing.book import Book, book
+from core.routing.choose import Plan, plan
 
 # The ready-made route, for programs that leave the choice to this installation.
 AUTO = "auto"
@@ -13,11 +14,31 @@ STANDARD = "standard"
 
 def usual() -> str:
     """The name (alias or id) used where a caller names no model."""
-    return book().usual or STANDARD
+    return _usual(book())
 
 
 def for_key(key: Key | None, named: str = "") -> str:
-    """What a program's choice of a model stands for: none, or «auto», is its key's own route where it has one."""
-    if key is not None and key.route is not None and named in {"", AUTO}:
-        return key.route.slug
-    return named or usual()
+    """What a program names stands for; nothing, or «auto», is its key's own route or model, where it has one."""
+    return _for_key(key, named, book())
+
+
+def plan_for(key: Key | None, named: str = "") -> Plan:
+    """What that can lead to, by one look at what is in force. Raises `UnknownModelError`."""
+    now = book()
+    return plan(_for_key(key, named, now), now)
+
+
+def _usual(now: Book) -> str:
+    return now.usual or STANDARD
+
+
+def _for_key(key: Key | None, named: str, now: Book) -> str:
+    own = _own(key, now) if key is not None and named in {"", AUTO} else ""
+    return own or named or _usual(now)
+
+
+def _own(key: Key, now: Book) -> str:
+    if key.route_id is None:
+        return key.model
+    # One that nobody published is asked for all the same: it is refused by its name.
+    return now.slugs.get(key.route_id) or str(key.route and key.route.slug)

@@ -77,22 +77,22 @@ def _outcome(outcome: Mapping[str, Any], known: Known, title: str, place: int | 
         yield Problem(f"{title}: «{name}» is neither a model nor an alias.", place)
         return
     if model.retired:
-        yield Problem(f"{title}: {_named(name, model)} no longer answers.", place)
+        yield Problem(f"{title}: {named(name, model)} no longer answers.", place)
         return
     yield from (Problem(f"{title}: {text}", place) for text in _beyond(outcome, name, model))
     if said := phasing_out(model, known.today):
-        yield Problem(f"{title}: {_named(name, model)} {said}.", place, refused=False)
+        yield Problem(f"{title}: {named(name, model)} {said}.", place, refused=False)
 
 
 def _beyond(outcome: Mapping[str, Any], name: str, model: ClaudeModel) -> Iterator[str]:
     """What the outcome asks for and the model has not."""
     effort, most = outcome.get("effort"), outcome.get("max_tokens")
     if effort and not model.supports("effort", effort):
-        yield f"{_named(name, model)} does not take the effort «{effort}»."
+        yield f"{named(name, model)} does not take the effort «{effort}»."
     if most and model.max_tokens and most > model.max_tokens:
-        yield f"{_named(name, model)} writes at most {model.max_tokens:,} tokens in one answer."
+        yield f"{named(name, model)} writes at most {model.max_tokens:,} tokens in one answer."
     if outcome.get("batch") and not model.supports("batch"):
-        yield f"{_named(name, model)} takes no batches."
+        yield f"{named(name, model)} takes no batches."
 
 
 def _lacking(rule: Mapping[str, Any], known: Known, title: str, place: int) -> Iterator[Problem]:
@@ -105,9 +105,9 @@ def _lacking(rule: Mapping[str, Any], known: Known, title: str, place: int) -> I
             continue
         for kind, what, capability, cannot in _NEEDS:
             if condition["kind"] == kind and what in condition["what"] and not model.supports(*capability):
-                yield Problem(f"{title}: {_named(rule['model'], model)} {cannot}.", place)
+                yield Problem(f"{title}: {named(rule['model'], model)} {cannot}.", place)
         if condition["kind"] == "structured" and not model.supports("structured_outputs"):
-            yield Problem(f"{title}: {_named(rule['model'], model)} cannot answer as data.", place)
+            yield Problem(f"{title}: {named(rule['model'], model)} cannot answer as data.", place)
 
 
 def phasing_out(model: ClaudeModel, today: dt.date) -> str:
@@ -121,7 +121,7 @@ def phasing_out(model: ClaudeModel, today: dt.date) -> str:
     return "is being phased out" + (f" and stops answering on {retires:%-d %B %Y}" if retires else "")
 
 
-def _named(name: str, model: ClaudeModel) -> str:
+def named(name: str, model: ClaudeModel) -> str:
     return model.display_name if name == model.pk else f"«{name}» ({model.display_name})"
 
 

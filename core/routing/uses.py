@@ -78,6 +78,8 @@ def _others(model: ClaudeModel, names: set[str]) -> Iterator[Use]:
         yield Use(step.chain, "fallback chain", "may turn to it")
     for key in Key.objects.filter(models_allowed=model, revoked_at=None):
         yield Use(key, "key", "may use it")
+    for key in Key.objects.filter(model__in=names, revoked_at=None):
+        yield Use(key, "key", "has it as its own")
 
 
 def endangered(today: dt.date | None = None) -> list[tuple[ClaudeModel, str, list[Use]]]:

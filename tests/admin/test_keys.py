@@ -19,7 +19,9 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from core.intake.keys import make_key, opened_by, revoke
-from core.models import Budget, Call, ClaudeModel, CostRecord, Key, PendingRollup, User
+from core.models import Budget, Call, ClaudeModel, CostRecord, Key, ModelAlias, PendingRollup, Route, User
+from core.simulator.server import Simulator
+from tests.routing.test_choose import says
 
 SignIn = Callable[[User], Client]
 LIST, ADD = "admin:core_key_changelist", "admin:core_key_add"
@@ -275,3 +277,88 @@ def test_a_budget_for_a_key_is_a_link_away_for_who_may_make_one(
     form = client.get(link[1].replace("&amp;", "&")).content.decode()
     assert re.search(rf'<option value="{own.pk}" selected', form)
     assert "budget/add" not in as_(operator).get(address).content.decode()
+
+
+# --- What chooses its model ---
+
+
+@pytest.mark.parametrize(
+    ("own", "answers"),
+    [
+        ({"route": "intent"}, "claude-sonnet-5-5"),
+        ({"model": "best"}, "claude-opus-5-5"),
+        ({"model": "claude-opus-5-5"}, "claude-opus-5-5"),
+    ],
+)
+def test_what_is_chosen_in_the_form_answers_what_names_no_model(
+    as_: SignIn, developer: User, ready_made: None, simulator: Simulator, own: dict[str, str], answers: str
+) -> None:
+    client = as_(developer)
+    text = text_in(client.post(reverse(ADD), filled()))
+    key = opened_by(text)
+    assert key is not None
+    chosen: dict[str, Any] = {**own, **({"route": Route.objects.get(slug="intent").pk} if "route" in own else {})}
+    page = reverse("admin:core_key_change", args=[key.pk])
+    client.post(page, filled(**chosen))
+    key.refresh_from_db()
+    assert {"route": str(key.route and key.route.slug), "model": key.model} == {"route": "None", "model": "", **own}
+
+    text_asked = f"Hello. {says('task')}"
+    messages = {"max_tokens": 50, "messages": [{"role": "user", "content": text_asked}]}
+    for address, body in (
+        ("/v1/messages", {**messages, "model": "auto"}),
+        ("/api/chat", {"prompt": text_asked}),
+        ("/api/chat", {"prompt": text_asked, "model": "auto"}),
+    ):
+        answer = Client().post(address, body, content_type="application/json", headers={"x-api-key": text})
+        assert answer.status_code == 200, answer.content
+        assert answer.json()["model"] == answers
+        call = Call.objects.order_by("created_at").last()
+        assert call is not None
+        assert call.routing is not None
+        assert call.routing["asked"] == next(iter(own.values()))
+    # What it names itself counts.
+    named = Client().post(
+        "/v1/messages", {**messages, "model": "fast"}, content_type="application/json", headers={"x-api-key": text}
+    )
+    assert named.json()["model"] == "claude-haiku-5-5"
+
+
+def test_a_key_has_a_route_or_a_model_of_its_own_and_one_that_answers(
+    as_: SignIn, developer: User, own: Key, ready_made: None
+) -> None:
+    client, page = as_(developer), reverse("admin:core_key_change", args=[own.pk])
+    both = client.post(page, filled(route=Route.objects.get(slug="auto").pk, model="fast")).content.decode()
+    assert "Choose a route or a model of its own, not both." in both
+    unknown = client.post(page, filled(model="nobody")).content.decode()
+    assert "«nobody» is neither a model nor an alias." in unknown
+    own.refresh_from_db()
+    assert (own.route, own.model) == (None, "")
+
+
+def test_a_key_says_when_its_own_choice_cannot_be_followed(
+    as_: SignIn, developer: User, own: Key, ready_made: None
+) -> None:
+    client, page = as_(developer), reverse("admin:core_key_change", args=[own.pk])
+    route = Route.objects.get(slug="auto")
+    own.route = route
+    own.save()
+    assert "refused" not in client.get(page).content.decode()
+    own.models_allowed.set(ClaudeModel.objects.filter(pk__in=["claude-haiku-5-5", "claude-sonnet-5-5"]))
+    assert (
+        "Its route «Auto» can lead to claude-opus-5-5, which this key may not use" in client.get(page).content.decode()
+    )
+    route.withdraw(None)
+    assert "Its route «Auto» is not published" in client.get(page).content.decode()
+    own.route, own.model = None, "best"
+    own.save()
+    own.models_allowed.clear()
+    old = ClaudeModel.objects.get(pk="claude-opus-5-5")
+    old.lifecycle = "retired"
+    old.save()
+    ModelAlias.objects.get(name="best").save()
+    shown = client.get(page).content.decode()
+    assert (
+        "Its model «best» does not answer any more, so a request that names no model, or «auto», is refused." in shown
+    )
+    assert "«best» (Claude Opus 5.5) no longer answers." in shown

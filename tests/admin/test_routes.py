@@ -342,6 +342,36 @@ def test_whatever_names_a_model_that_leaves_is_listed_and_drafts_are_changed_tog
     assert ModelAlias.objects.get(name="fast").model == old
 
 
+@pytest.mark.parametrize(
+    ("lifecycle", "days", "said"), [("deprecated", 200, True), ("active", 20, True), ("active", 200, False)]
+)
+def test_each_page_that_names_a_model_that_leaves_warns_of_it(
+    as_: As, administrator: User, prompt: Prompt, ready_made: None, lifecycle: str, days: int, said: bool
+) -> None:
+    fast = ModelAlias.objects.get(name="fast")
+    ClaudeModel.objects.filter(pk=fast.model_id).update(
+        lifecycle=lifecycle, retires_at=timezone.now() + dt.timedelta(days=days)
+    )
+    by_alias = Prompt.objects.create(
+        name="By alias", slug="by-alias", template="Hello", model_id="claude-sonnet-5-5", alias=fast
+    )
+    chain = FallbackChain.objects.create(name="Usual")
+    chain.steps.create(model="fast")
+    key = Key.objects.create(name="Robot", user=administrator)
+    key.models_allowed.add(fast.model)
+    own = Key.objects.create(name="With its own", user=administrator, model="fast")
+    route = Route.objects.get(slug="auto")
+    classifier = Classifier.objects.get(slug="complexity")
+    rows: dict[str, list[Any]] = {
+        "prompt": [prompt, by_alias], "route": [route], "classifier": [classifier], "fallbackchain": [chain],
+        "key": [key, own],
+    }  # fmt: skip
+    client = as_(administrator)
+    for name, each in ((name, row) for name, found in rows.items() for row in found):
+        shown = client.get(reverse(f"admin:core_{name}_change", args=[each.pk])).content.decode()
+        assert ("is being phased out and stops answering on" in shown) is said, each
+
+
 def test_only_who_may_change_drafts_replaces_a_model(as_: As, finance: User, ready_made: None) -> None:
     page = reverse("admin:core_claudemodel_replace", args=["claude-haiku-5-5"])
     assert as_(finance).post(page).status_code == 403

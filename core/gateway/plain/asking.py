@@ -17,7 +17,6 @@ from core.intake.accept import accept
 from core.intake.by_name import named_inputs, version_for
 from core.intake.requests import Asking, accept_request
 from core.models import Call, Key
-from core.routing.names import for_key
 
 # Tokens of an answer whose length nobody named.
 USUAL_MAX_TOKENS = 4096
@@ -71,7 +70,7 @@ def sender(request: HttpRequest) -> Key:
 
 def ask_text(key: Key, text: str, options: Options, lane: str) -> Call:
     """A call for a text of the script's own. Raises what `accept_request` does."""
-    request = request_of(key, text, options)
+    request = request_of(text, options)
     keeping = kept.for_key(key, request, {})
     return accept_request(request, Asking(key.user, key, Call.Door.API, lane, keeping=keeping))
 
@@ -82,10 +81,10 @@ def ask_prompt(key: Key, slug: str, inputs: dict[str, Any], lane: str) -> Call:
     return accept(version, named_inputs(version, inputs), user=key.user, key=key, door=Call.Door.API, lane=lane)
 
 
-def request_of(key: Key, text: str, options: Options) -> dict[str, Any]:
-    """The Messages request for a text."""
+def request_of(text: str, options: Options) -> dict[str, Any]:
+    """The Messages request for a text; without a model's name where the script gave none."""
     request: dict[str, Any] = {
-        "model": for_key(key, options.model or ""),
+        "model": options.model or "",
         "max_tokens": options.max_tokens or USUAL_MAX_TOKENS,
         "messages": [{"role": "user", "content": text}],
     }
