@@ -30,6 +30,8 @@ TIDY = 90.0
 LEAST_OF_BARE, MOST_ADDED_MS, MOST_ADDED_95_MS = 0.60, 5.0, 20.0
 MOST_FIRST_MS = {1: 5.0, 64: 15.0}
 MOST_STREAMS_MB, LEAST_OF_DIRECT = 300, 0.70
+# What two processes are compared with calling directly: this server, and beside it what the bare view can do at all.
+_TWO = {"here": "", "bare": ", bare view"}
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -199,10 +201,13 @@ def _reserved() -> int:
 
 
 def _two_processes(environment: dict[str, str], key: str, upstream: int) -> dict[str, float]:
-    with servers.gunicorn("api", environment, processes=2) as server:
-        _warm_up(server.port, key)
-        here = _speed(server.port, key, 50, 64)["per_second"]
-    return {"direct": _speed(upstream, key, 50, 64)["per_second"], "here": here}
+    """Requests a second with the upstream at 50 ms and 64 at once: directly, of the bare view, and here."""
+    speeds = {"direct": _speed(upstream, key, 50, 64)["per_second"]}
+    for name, bare in (("bare", True), ("here", False)):
+        with servers.gunicorn("api", environment, bare=bare, processes=2) as server:
+            _warm_up(server.port, key)
+            speeds[name] = _speed(server.port, key, 50, 64)["per_second"]
+    return speeds
 
 
 def _ratios(figures: dict[str, Any]) -> dict[str, float]:
@@ -213,7 +218,8 @@ def _ratios(figures: dict[str, Any]) -> dict[str, float]:
             here = api["gateway"][delay][number]
             ratios[f"api to bare, {delay}, {number} at once"] = round(here["per_second"] / bare["per_second"], 2)
     two = figures["two_processes"]
-    return {**ratios, "two processes to direct": round(two["here"] / two["direct"], 2)}
+    to_direct = {f"two processes to direct{said}": two[name] / two["direct"] for name, said in _TWO.items()}
+    return {**ratios, **{name: round(ratio, 2) for name, ratio in to_direct.items()}}
 
 
 def holds(figures: dict[str, Any]) -> bool:
@@ -229,6 +235,7 @@ def missed(figures: dict[str, Any]) -> list[str]:
     checks: dict[str, bool] = {
         f"{name}: {ratio}": ratio >= (LEAST_OF_DIRECT if "direct" in name else LEAST_OF_BARE)
         for name, ratio in figures["ratios"].items()
+        if "bare view" not in name
     }
     checks[f"added at the median: {added:.2f} ms"] = added <= MOST_ADDED_MS
     checks[f"added at 95 %: {steady:.2f} ms"] = steady <= MOST_ADDED_95_MS
