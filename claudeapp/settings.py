@@ -125,6 +125,10 @@ _queue = {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 2 * CALL_TIMEOUT + 60, "DEFAULT_R
 RQ_QUEUES: dict[str, dict[str, Any]] = {name: dict(_queue) for name in ("calls", "batches", "housekeeping")}
 # How many calls one worker process runs at once.
 WORKER_CONCURRENCY = environment.whole_number("WORKER_CONCURRENCY", 32, 1, 1000)
+# A single call whose route says «send as batch» goes to Claude with others: after so many minutes, or when there are so
+# many.
+BATCH_WAIT_MINUTES = environment.whole_number("BATCH_WAIT_MINUTES", 15, 0, 1440)
+BATCH_WAIT_CALLS = environment.whole_number("BATCH_WAIT_CALLS", 1000, 1, 10_000)
 # Days after which a table that was uploaded and never started is removed.
 BULK_DRAFT_DAYS = environment.whole_number("BULK_DRAFT_DAYS", 14, 1, 3650)
 # Seconds that a worker which is told to stop lets its calls end; the rest is handed back.

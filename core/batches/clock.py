@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from core.batches.collect import collect, look
 from core.batches.find import find
+from core.batches.gathering import gather
 from core.batches.leases import LEASE, wait_after
 from core.batches.live import tend_live
 from core.batches.runs import forget_old, look_after
@@ -32,6 +33,7 @@ def tend() -> str:
     forget_abandoned()
     for run in BulkRun.objects.due(timezone.now()).order_by("touched_at")[:AT_ONCE]:
         look_after(run)
+    gather()
     count = _tend_parts(until)
     tend_live()
     tell_people()

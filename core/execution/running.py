@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.utils import timezone
 
 from core.claude.errors import ClaudeError
@@ -63,6 +64,7 @@ class Run:
             choice = choose(call, sending.body, breaker.is_open)
         else:
             choice = Choice(call.model, call.reason)
+        self.choice = choice
         self.routing = choice.routing
         self.course = Course(call, choice, sending.body, self.patience.attempts)
         self.queued = call.lane == Call.Lane.QUEUE
@@ -75,11 +77,17 @@ class Run:
         self.cleared = ""
 
     def to_its_end(self) -> Outcome:
-        outcome = None
+        outcome = self._join_a_batch() if self.choice.batch and self.call.may_join_a_batch else None
         while outcome is None:
             outcome = self._step()
         self.showing.watch.ended(outcome.status)
         return outcome
+
+    def _join_a_batch(self) -> Outcome:
+        """Its route says that it may wait: it goes with others at half price, and this worker is done with it."""
+        until = timezone.now() + dt.timedelta(minutes=settings.BATCH_WAIT_MINUTES)
+        joined = patiently(partial(self.call.join_a_batch, until, self.choice.reason, self.routing))
+        return Outcome(Call.Status.WAITING, until) if joined else Outcome()
 
     def _step(self) -> Outcome | None:
         """One try, or what comes in its place; None where something else follows."""

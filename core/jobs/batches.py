@@ -13,7 +13,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from core.hints.connection import quick_redis
-from core.models import Batch, BatchPart, BulkRun
+from core.models import Batch, BatchPart, BulkRun, Call
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,8 @@ def nudge_if_due() -> str:
     now = timezone.now()
     waiting: list[QuerySet[Any]] = [
         BatchPart.objects.due(now),
+        Call.objects.joining().filter(not_before__lte=now),
+        Call.objects.joining().order_by()[settings.BATCH_WAIT_CALLS - 1 : settings.BATCH_WAIT_CALLS],
         BulkRun.objects.due(now),
         Batch.objects.filter(status=Batch.Status.PREPARING, lease_until__lt=now),
         Batch.objects.live(),

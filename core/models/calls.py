@@ -38,8 +38,13 @@ class CallQuerySet(models.QuerySet["Call"]):
         return self if user.has_perm("core.view_all_calls") else self.filter(user=user)
 
     def runnable(self, now: dt.datetime) -> CallQuerySet:
-        """Queued ones, and waiting ones whose time has come."""
-        return self.filter(Q(status=Call.Status.QUEUED) | Q(status=Call.Status.WAITING, not_before__lte=now))
+        """Queued ones, and waiting ones whose time has come; what is for a batch goes with that, and never alone."""
+        ready = Q(status=Call.Status.QUEUED) | Q(status=Call.Status.WAITING, not_before__lte=now)
+        return self.filter(ready & ~Q(lane=Call.Lane.BATCH))
+
+    def joining(self) -> CallQuerySet:
+        """Single calls that wait for others, to go to Claude with them as a batch."""
+        return self.filter(not_before__isnull=False, status=Call.Status.WAITING, lane=Call.Lane.BATCH)
 
     def forgotten(self, now: dt.datetime, grace: dt.timedelta) -> CallQuerySet:
         """Calls for the queue that were put there more than `grace` ago and have not started."""
@@ -131,6 +136,8 @@ class Call(models.Model):
         CANCELED = "canceled", "Canceled"
 
     UNSENT: ClassVar = [Status.QUEUED, Status.WAITING]
+    # Whoever asked by these comes back for the answer; who tries a draft, chats or wants a table's rows now, waits.
+    PATIENT_DOORS: ClassVar = [Door.FORM, Door.API]
     FINISHED: ClassVar = [Status.SUCCEEDED, Status.FAILED, Status.DEAD, Status.CANCELED]
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -262,6 +269,23 @@ class Call(models.Model):
     @property
     def cancelable(self) -> bool:
         return self.status in self.UNSENT
+
+    @property
+    def may_join_a_batch(self) -> bool:
+        """Whether its answer may take a day, where its route says so."""
+        return self.lane == self.Lane.QUEUE and self.door in self.PATIENT_DOORS
+
+    @property
+    def waits_for_a_batch(self) -> bool:
+        """Whether it waits for others to go to Claude with, so that it can still be sent by itself."""
+        return self.lane == self.Lane.BATCH and self.status == self.Status.WAITING
+
+    @property
+    def status_words(self) -> str:
+        """Its status in a few words; what is said of single calls would mislead of those of a batch."""
+        if self.lane != self.Lane.BATCH or self.finished:
+            return self.get_status_display()
+        return "Waits for a batch" if self.waits_for_a_batch else "In a batch"
 
     @property
     def seconds(self) -> float | None:
@@ -412,6 +436,28 @@ class Call(models.Model):
             lease_token="",
             **error,
         )
+
+    def join_a_batch(self, until: dt.datetime, reason: str, routing: dict[str, Any] | None) -> bool:
+        """Wait, until then at most, for others to go with: its route says so. Nothing of it was sent."""
+        return self._change_here(
+            status=self.Status.WAITING,
+            lane=self.Lane.BATCH,
+            reason=reason[:500],
+            routing=routing,
+            attempt=max(0, self.attempt - 1),
+            not_before=until,
+            lease_until=None,
+            lease_token="",
+        )
+
+    def go_alone(self) -> bool:
+        """Somebody wants its answer now, at the usual price, which it has reserved."""
+        routing = dict(self.routing or {})
+        routing["chosen"] = {**routing.get("chosen", {}), "batch": False}
+        reason = f"{self.reason}; sent at once instead of in a batch, as was asked for"[:500]
+        waiting = Q(status=self.Status.WAITING, lane=self.Lane.BATCH)
+        changed = {"lane": self.Lane.QUEUE, "routing": routing, "reason": reason, **self._at_once()}
+        return self._change(waiting, status=self.Status.QUEUED, **changed)
 
     def park(self, until: dt.datetime, error: dict[str, Any]) -> bool:
         """Wait for the end of a spend limit, or until somebody releases it."""

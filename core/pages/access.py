@@ -79,6 +79,10 @@ def may_cancel(request: HttpRequest, call: Call) -> bool:
     return call.cancelable and (is_own(request, call) or request.user.has_perm("core.cancel_call"))
 
 
+def may_go_alone(request: HttpRequest, call: Call) -> bool:
+    return call.waits_for_a_batch and (is_own(request, call) or request.user.has_perm("core.rerun_call"))
+
+
 def may_read_all(request: HttpRequest) -> bool:
     return request.user.has_perm("core.view_all_calls")
 

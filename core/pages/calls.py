@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from core.costs import budgets
 from core.intake import accept
+from core.jobs.dispatch import dispatch_again
 from core.live.channel import text_so_far
 from core.models import Call, ClaudeModel, CostRecord, FailedAttempt
 from core.pages import access, answers, words
@@ -103,8 +104,24 @@ def call_cancel(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
     return redirect(found)
 
 
+@helpful_404
+@require_POST
+def call_now(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
+    """Send a call by itself, at the usual price, instead of with a batch."""
+    found = access.find_call(request, call_id)
+    if not access.is_own(request, found) and not request.user.has_perm("core.rerun_call"):
+        raise PermissionDenied("This call can be sent by its owner.")
+    if found.go_alone():
+        dispatch_again(found)
+        messages.success(request, "It is sent now, at the usual price.")
+    else:
+        messages.warning(request, "It was too late for that: it is in a batch already, or has ended.")
+    return redirect(found)
+
+
 def _context(request: HttpRequest, found: Call) -> dict[str, Any]:
-    state, explained = words.STATES[found.status]
+    states = words.states_of(found)
+    state, explained = states[found.status]
     text = found.text if found.finished else text_so_far(found.pk)
     records = list(found.cost_records.all())
     return {
@@ -127,7 +144,8 @@ def _context(request: HttpRequest, found: Call) -> dict[str, Any]:
         # What came from a program has no form that it was entered in.
         "turns": turns_of(found.request) if found.version_id is None else [],
         "wordless": readable(found.content) if found.finished and found.content and not text else "",
-        "state_words": {status: glance for status, (glance, _) in words.STATES.items()},
+        "state_words": {status: glance for status, (glance, _) in states.items()},
+        "may_go_alone": access.may_go_alone(request, found),
         "may_cancel": access.may_cancel(request, found),
         "may_run_again": found.finished and access.may_run_again(request, found),
         "again": _run_again_as(request, found),

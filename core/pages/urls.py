@@ -19,7 +19,7 @@ from core.pages.bulk_run import (
     bulk_start,
 )
 from core.pages.call_events import call_events
-from core.pages.calls import call, call_again, call_cancel, call_download
+from core.pages.calls import call, call_again, call_cancel, call_download, call_now
 from core.pages.catalogue import catalogue
 from core.pages.health import healthz, readyz
 from core.pages.history import calls
@@ -36,6 +36,7 @@ urlpatterns: list[URLPattern] = [
     path("calls/<uuid:call_id>/events", call_events, name="call_events"),
     path("calls/<uuid:call_id>/answer.md", call_download, name="call_download"),
     path("calls/<uuid:call_id>/again/", call_again, name="call_again"),
+    path("calls/<uuid:call_id>/now/", call_now, name="call_now"),
     path("calls/<uuid:call_id>/cancel/", call_cancel, name="call_cancel"),
     path("bulk/", bulk, name="bulk"),
     path("bulk/new/", bulk_new, name="bulk_new"),

@@ -25,6 +25,18 @@ STATES: dict[str, tuple[str, str]] = {
     Call.Status.DEAD: ("Given up", "It was tried several times without success."),
     Call.Status.CANCELED: ("Canceled", "It was canceled and is not tried any more."),
 }
+# Of a call whose route says «send as batch», and of a table's rows.
+IN_A_BATCH: dict[str, tuple[str, str]] = {
+    Call.Status.WAITING: (
+        "Waits for a batch",
+        "It goes to Claude together with others, at half price. The answer comes within 24 hours.",
+    ),
+    Call.Status.QUEUED: ("In a batch", "It is on its way to Claude in a batch, at half price."),
+    Call.Status.RUNNING: (
+        "In a batch",
+        "Claude has it in a batch, at half price, and answers within 24 hours. You may leave this page and come back.",
+    ),
+}
 
 _ASK = "Please tell an administrator; trying again will not help until it is put right."
 _LATER = "Run it again in a few minutes."
@@ -48,6 +60,7 @@ FAULTS: dict[str, Fault] = {
     "timeout_error": Fault("Claude did not finish in time.", "Run it again, with a shorter text if you can."),
     "connection_error": Fault("Claude could not be reached, or the connection to it broke.", _LATER),
     "incomplete_stream": Fault("The answer broke off before its end.", "Run it again."),
+    "expired": Fault("Claude did not come to this request within a day.", "Run it again; nothing was billed for it."),
     "worker_lost": Fault(
         "The program that worked on this was stopped before it could save the answer.", "Run it again."
     ),
@@ -81,8 +94,15 @@ CUT_OFF_BY_ITSELF = Fault(
 )
 
 
+def states_of(call: Call) -> dict[str, tuple[str, str]]:
+    """For each status, a glance and the sentence that explains it, as they are true of this call."""
+    return {**STATES, **IN_A_BATCH} if call.lane == Call.Lane.BATCH else STATES
+
+
 def fault_of(call: Call) -> Fault | None:
     """What to say about a call that failed, or about the try that did."""
+    if call.lane == Call.Lane.BATCH and not call.finished:
+        return None
     if call.status not in {Call.Status.FAILED, Call.Status.DEAD, Call.Status.WAITING}:
         return None
     return FAULTS.get(call.error_type, UNKNOWN_FAULT)

@@ -14,8 +14,8 @@ from core.routing.facts import asked_text, facts_of
 from core.routing.reasons import reason_of
 from core.routing.rules import Compiled, Decision, Outcome, decide
 
-# Said where a rule asks for a batch and the call is answered at once.
-LIVE = "its rule says «send as batch», but this one is answered at once"
+# Said where a rule asks for a batch and somebody waits for the answer.
+LIVE = "its rule says «send as batch», but somebody waits for this answer, so it is given at once"
 
 
 class UnknownModelError(LookupError):
@@ -180,7 +180,7 @@ def _by_rules(
     decision = decide(route, facts_of(call, request, route.slug, classifying.class_of))
     outcome, gone = _usable(decision.outcome, route, kept["names"])
     known = classifying.known
-    more = LIVE if outcome.batch and call.lane != Call.Lane.BATCH else ""
+    more = "" if not outcome.batch or call.lane == Call.Lane.BATCH or call.may_join_a_batch else LIVE
     reason = reason_of(route, decision, known, gone=gone, more=more)
     chosen = {
         "model": kept["names"][outcome.model],
