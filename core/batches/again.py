@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable, Iterable
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from core.batches.reading import SentBatch
-from core.batches.start import start
+from core.batches.start import Row, start
 from core.models import Batch
 
 # As long as a name given by `Idempotency-Key` holds for one request.
@@ -47,10 +48,28 @@ def start_once(batch: Batch, sent: SentBatch, *, retried: bool) -> Batch:
     except _SameAgainError as error:
         return error.earlier
     except IntegrityError as error:
-        # Of two with one name, the other was first.
-        if batch.token and _named(batch) is not None:
-            raise StillComingError("A batch of this name is just being written down. Ask again in a while.") from error
-        raise
+        raise _overtaken(batch, error) from error
+
+
+def start_named(batch: Batch, rows: Iterable[Row], within: Callable[[], None]) -> Batch:
+    """Start these rows, or answer the batch that the same key has started with the same body under the same name.
+
+    `batch` has its name and digest already. Raises what `start` raises, `AnotherBatchError` and `StillComingError`.
+    """
+    earlier = _named(batch)
+    if earlier is not None:
+        return _same(earlier, batch.request_digest)
+    try:
+        return start(batch, rows, within=within)
+    except IntegrityError as error:
+        raise _overtaken(batch, error) from error
+
+
+def _overtaken(batch: Batch, error: IntegrityError) -> Exception:
+    """Of two with one name, the other was first."""
+    if batch.token and _named(batch) is not None:
+        return StillComingError("A batch of this name is just being written down. Ask again in a while.")
+    return error
 
 
 def _named(batch: Batch) -> Batch | None:

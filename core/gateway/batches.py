@@ -160,12 +160,13 @@ def results(request: HttpRequest, key: Key, batch_id: str) -> HttpResponseBase:
         raise Refusal(404, f"Message Batch '{batch_id}' has no available results: it is still processing.")
     lines = result_lines(found)
     # An event loop wants to be asked for each piece; a thread reads a plain iterator.
-    body: Any = _from_thread(lines) if isinstance(request, ASGIRequest) else lines
+    body: Any = from_thread(lines) if isinstance(request, ASGIRequest) else lines
     headers = _headers(standing.headers())
     return StreamingHttpResponse(body, content_type="application/x-jsonl", headers=headers)
 
 
-async def _from_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+async def from_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """The same pieces for an event loop, each read in a thread."""
     while piece := await sync_to_async(_next)(pieces):
         yield piece
 

@@ -121,7 +121,7 @@ class Batch(models.Model):
     canceled = models.PositiveIntegerField(default=0)
     expired = models.PositiveIntegerField(default=0)
     # What the rows that have ended cost, and how many of them nobody knows the cost of.
-    spent = KnownMoneyField(default=0)
+    spent = KnownMoneyField(default=Decimal(0))
     unknown = models.PositiveIntegerField("rows of unknown cost", default=0)
 
     created_at = models.DateTimeField("asked", default=timezone.now, editable=False)

@@ -27,6 +27,11 @@ OPERATIONS = [
     ("GET", "/api/calls/{call_id}"),
     ("GET", "/api/calls/{call_id}/events"),
     ("DELETE", "/api/calls/{call_id}"),
+    ("POST", "/api/bulk"),
+    ("GET", "/api/bulk"),
+    ("GET", "/api/bulk/{bulk_id}"),
+    ("GET", "/api/bulk/{bulk_id}/results"),
+    ("DELETE", "/api/bulk/{bulk_id}"),
     ("GET", "/api/prompts"),
 ]
 

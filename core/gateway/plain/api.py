@@ -10,7 +10,7 @@ from ninja.security import APIKeyHeader, HttpBearer
 
 from core.gateway import bodies
 from core.gateway.entry import key_of
-from core.gateway.plain import calls, chat, prompts
+from core.gateway.plain import bulk, calls, chat, prompts
 from core.gateway.plain.description import DESCRIPTION, DescribedAPI, Docs
 from core.gateway.plain.faults import told_in_our_shape
 from core.models import Key
@@ -53,5 +53,6 @@ api = DescribedAPI(
 )
 api.add_router("", chat.router)
 api.add_router("", calls.router)
+api.add_router("", bulk.router)
 api.add_router("", prompts.router)
 told_in_our_shape(api)
