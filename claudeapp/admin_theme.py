@@ -164,6 +164,7 @@ UNFOLD: dict[str, Any] = {
             {
                 "title": "Operations",
                 "items": [
+                    _item("Operations", "monitor_heart", "admin:core_operations", "core.view_queues"),
                     _item("Queues", "stacks", "admin:django_rq_dashboard_changelist", "core.view_queues"),
                 ],
             },

@@ -56,6 +56,15 @@ def required(name: str, why: str) -> str:
     return value
 
 
+def secret(name: str, shortest: int) -> str:
+    """The value of `name`, which nobody can guess; empty where it is not set."""
+    value = text(name)
+    if value and len(value) < shortest:
+        # Even a wrong one is not repeated.
+        refuse(name, f"must have at least {shortest} characters, so that nobody guesses it.")
+    return value
+
+
 def whole_number(name: str, default: int, low: int, high: int) -> int:
     raw = text(name, str(default))
     if not (raw.isascii() and raw.isdigit() and low <= int(raw) <= high):

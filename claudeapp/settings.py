@@ -94,6 +94,9 @@ ALERT_TO = environment.names("ALERT_TO")
 DEAD_LETTER_STEP = environment.whole_number("DEAD_LETTER_STEP", 10, 1, 1_000_000)
 ALERT_QUIET_MINUTES = environment.whole_number("ALERT_QUIET_MINUTES", 60, 0, 100_000)
 
+# What Prometheus sends as `Authorization: Bearer …` to /metrics; empty: only staff with leave for the queues see it.
+METRICS_TOKEN = environment.secret("METRICS_TOKEN", 16)
+
 # --- Limits of the gateway ---
 # How much may be sent in a minute by each key, by all keys of one person, and by all keys together; 0: no limit. Tokens
 # are those of input and output. A key or person may have other figures of their own.
@@ -259,7 +262,7 @@ if not DEBUG:
     HTTPS_ONLY = environment.yes_no("HTTPS_ONLY", default=True)
     SECURE_SSL_REDIRECT = HTTPS_ONLY
     # A probe asks from inside, without TLS.
-    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
     SESSION_COOKIE_SECURE = HTTPS_ONLY
     CSRF_COOKIE_SECURE = HTTPS_ONLY
     SECURE_HSTS_SECONDS = 31536000 if HTTPS_ONLY else 0

@@ -48,6 +48,7 @@ os.environ.update(
         "RECONCILE_TOLERANCE_USD": "",
         "ALERT_TO": "",
         "RESULT_RETENTION_DAYS": "",
+        "METRICS_TOKEN": "",
         "ANTHROPIC_BASE_URL": "https://api.anthropic.com" if LIVE else f"http://127.0.0.1:{free_port()}",
         "PORT": str(free_port()),
         "CALL_TIMEOUT": "20",

@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from core.admin.base import address, signed_in
 from core.costs.reconciliation import differing_lines, newest
-from core.models import Call, ClaudeModel, CostRecord, Price, Prompt, User
+from core.jobs.lateness import troubled
+from core.models import Call, ClaudeModel, CostRecord, PausedQueue, Price, Prompt, User
 from core.routing.uses import endangered
 
 # Nobody needs to know exactly how many more; counting on would take long where there are millions.
@@ -32,6 +33,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     user = signed_in(request)
     money = [*_unknown_costs(user), *_not_reconciled(user), *_draft_prices(user)]
     found = [
+        *_behind(user),
         *_parked(user),
         *_given_up(user),
         *_failed(user),
@@ -53,6 +55,15 @@ def _failed(user: User) -> list[Attention]:
     number = _up_to_enough(calls)
     page = f"{address('admin:core_call_changelist')}?status=trouble"
     return [Attention(f"{number} failed in the last 24 hours.", page, "Look at them")] if number else []
+
+
+def _behind(user: User) -> list[Attention]:
+    """Regular work that is late or fails, and queues that somebody paused."""
+    if not user.has_perm("core.view_queues"):
+        return []
+    said = [stand.trouble for stand in troubled()]
+    said += [f"The queue «{name}» is paused." for name in PausedQueue.objects.values_list("pk", flat=True)]
+    return [Attention(sentence, address("admin:core_operations"), "See how the work stands") for sentence in said]
 
 
 def _given_up(user: User) -> list[Attention]:

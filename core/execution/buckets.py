@@ -212,17 +212,17 @@ class RedisBuckets:
         self._script = connection.register_script(SCRIPT)
 
     def take(self, group: str, tokens: float, holder: str) -> float | None:
-        keys = [_key(group), f"{_key(group)}:{holder}"] if holder else [_key(group)]
+        keys = [group_key(group), f"{group_key(group)}:{holder}"] if holder else [group_key(group)]
         answer = self._script(keys, ["take", tokens])
         return float(answer) if answer else None
 
     def learn(self, group: str, standing: Standing) -> None:
         told = [part for kind, (limit, remaining) in standing.items() for part in (kind, limit, remaining)]
-        self._script([_key(group)], ["learn", *told])
+        self._script([group_key(group)], ["learn", *told])
 
     def hold(self, group: str, seconds: float) -> None:
-        self._script([_key(group)], ["hold", seconds])
+        self._script([group_key(group)], ["hold", seconds])
 
 
-def _key(group: str) -> str:
+def group_key(group: str) -> str:
     return f"claudeapp:pace:{group}"

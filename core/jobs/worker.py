@@ -30,6 +30,7 @@ from core.jobs import calls
 from core.jobs.alarms import Lookout
 from core.jobs.dispatch import call_of, dispatch_again
 from core.jobs.noted import Noted
+from core.jobs.pausing import Pauses
 from core.jobs.places import Places
 from core.jobs.sweeper import Sweeper
 from core.live.outbox import outbox
@@ -76,6 +77,7 @@ class CallWorker(BaseWorker):
         self._cold, self._asked_at = False, 0.0
         self._over = threading.Event()
         self._looked_at = 0.0
+        self._pauses = Pauses()
         self._clean_from = time.monotonic() + 2 * BEAT
 
     def work(self, burst: bool = False, max_jobs: int | None = None, **options: Any) -> bool:  # type: ignore[override]
@@ -127,8 +129,8 @@ class CallWorker(BaseWorker):
 
     def _pop(self, room: int, taken: list[tuple[Queue, str]]) -> None:
         """From the first queue into all free places, from the others into those that are not kept for people."""
-        for number, queue in enumerate(self.queues):
-            most = room - len(taken) - (self._kept_for_people() if number else 0)
+        for queue in self._going_on():
+            most = room - len(taken) - (self._kept_for_people() if queue is not self.queues[0] else 0)
             popped: Any = self.connection.lpop(queue.key, most) if most > 0 else None
             taken += [(queue, as_text(job_id)) for job_id in popped or ()]
 
@@ -136,6 +138,9 @@ class CallWorker(BaseWorker):
         if timeout is None:
             return []
         open_queues = {queue.key: queue for queue in self._open_queues()}
+        if not open_queues:
+            time.sleep(timeout)
+            return []
         popped: Any = self.connection.blpop(list(open_queues), timeout)
         return [(open_queues[as_text(popped[0])], as_text(popped[1]))] if popped else []
 
@@ -144,7 +149,13 @@ class CallWorker(BaseWorker):
         return self._places.most // 8
 
     def _open_queues(self) -> list[Queue]:
-        return self.queues[:1] if self._places.free <= self._kept_for_people() else self.queues
+        scarce = self._places.free <= self._kept_for_people()
+        return [queue for queue in self._going_on() if queue is self.queues[0] or not scarce]
+
+    def _going_on(self) -> list[Queue]:
+        """Those that nobody has paused."""
+        names = self._pauses.open([queue.name for queue in self.queues])
+        return [queue for queue in self.queues if queue.name in names]
 
     def _suspended(self) -> bool:
         """Whether somebody stopped all workers; looked at once a second."""

@@ -23,6 +23,7 @@ from core.pages.calls import call, call_again, call_cancel, call_download, call_
 from core.pages.catalogue import catalogue
 from core.pages.health import healthz, readyz
 from core.pages.history import calls
+from core.pages.metrics import metrics
 from core.pages.prompt_form import prompt_estimate, prompt_form
 from core.pages.spend import spend, spend_file
 from core.pages.usage import usage, usage_file
@@ -64,6 +65,7 @@ urlpatterns: list[URLPattern] = [
     path("password/", PasswordChange.as_view(), name="password_change"),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
     # Browsers ask for it whatever the page says.
     path("favicon.ico", RedirectView.as_view(url="/static/core/favicon.svg"), name="favicon"),
 ]
