@@ -88,8 +88,14 @@ class RouteTryForm(forms.Form):
             "max_tokens": values["max_tokens"],
             "messages": [{"role": "user", "content": values["text"]}],
         }
+        door = Call.Door.FORM if values["key"] is None else Call.Door.API
         return Call(
-            user=values["user"], key=values["key"], prompt=values["prompt"], lane=values["lane"], request=request
+            user=values["user"],
+            key=values["key"],
+            prompt=values["prompt"],
+            door=door,
+            lane=values["lane"],
+            request=request,
         )
 
 

@@ -24,6 +24,10 @@ class RuleWords:
     problems: list[Problem]
 
     @property
+    def title(self) -> str:
+        return self.name or f"Rule {self.number}"
+
+    @property
     def lead(self) -> str:
         """What stands before the outcome; a rule without conditions has no «when»."""
         return f"When {self.when}, then" if self.when != ALWAYS else "Always"
@@ -91,7 +95,7 @@ def outcome_words(outcome: Mapping[str, Any]) -> str:
 
 def sections(content: Mapping[str, Any]) -> dict[str, str]:
     """A content in the shape of `Route.content()`, as texts to compare."""
-    lines = [f"{rule.name or 'Rule'}: {rule.lead} {rule.then}" for rule in rules_of(content)]
+    lines = [f"{rule.title}: {rule.lead} {rule.then}" for rule in rules_of(content)]
     return {
         "Name": content["name"],
         "Rules, the first that matches counts": "\n".join(lines),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -178,10 +178,9 @@ def _by_rules(
         forbidden=kept.get("forbidden", ""),
     )
     decision = decide(route, facts_of(call, request, route.slug, classifying.class_of))
-    outcome, gone = _usable(decision.outcome, route, kept["names"])
+    outcome, gone = usable(decision.outcome, route, kept["names"])
     known = classifying.known
-    more = "" if not outcome.batch or call.lane == Call.Lane.BATCH or call.may_join_a_batch else LIVE
-    reason = reason_of(route, decision, known, gone=gone, more=more)
+    reason = reason_of(route, decision, known, gone=gone, more=waits_not(outcome, call))
     chosen = {
         "model": kept["names"][outcome.model],
         "effort": outcome.effort,
@@ -191,9 +190,19 @@ def _by_rules(
     return Choice(**chosen, reason=reason, routing={**kept, **_trace(decision, known), "chosen": chosen})
 
 
-def _usable(outcome: Outcome, route: Compiled, names: Mapping[str, str]) -> tuple[Outcome, str]:
+def usable(outcome: Outcome, route: Compiled, names: Container[str]) -> tuple[Outcome, str]:
     """The outcome, or the route's default and the name that stands for no model any more."""
     return (outcome, "") if outcome.model in names else (route.default, outcome.model)
+
+
+def goes_in_a_batch(outcome: Outcome, call: Call) -> bool:
+    """Whether the request goes to Claude at the price of a batch: it came in one, or may wait and its rule says so."""
+    return call.lane == Call.Lane.BATCH or (outcome.batch and call.may_join_a_batch)
+
+
+def waits_not(outcome: Outcome, call: Call) -> str:
+    """What the reason says besides where a rule asks for a batch and somebody waits for the answer."""
+    return LIVE if outcome.batch and not goes_in_a_batch(outcome, call) else ""
 
 
 def _trace(decision: Decision, known: Mapping[str, Classified]) -> dict[str, Any]:

@@ -38,7 +38,10 @@ class Price:
 
 def price_of(missing: Missing) -> Price:
     tokens, known = Tokens(), book()
-    each = [tokens.price_of_question(asked, known.model_of(asked.content["model"])) for _, asked in missing]
+    each = [
+        tokens.price_of_question(asked, known.model_of(asked.content["model"]), asked_text(past.request))
+        for past, asked in missing
+    ]
     amounts = [amount for amount in each if amount is not None]
     return Price(len(missing), sum(amounts, Decimal(0)) if len(amounts) == len(each) else None)
 

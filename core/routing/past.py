@@ -114,7 +114,7 @@ class Tokens:
 
     def __init__(self) -> None:
         self._bands: dict[tuple[str, str], list[PriceRow]] = {}
-        self._questions: dict[str, Decimal | None] = {}
+        self._questions: dict[tuple[str, int], Decimal | None] = {}
         self._today = timezone.now().date()
 
     def price(self, model: str, usage: Usage, output: int) -> Decimal | None:
@@ -125,17 +125,21 @@ class Tokens:
         price = band_for(self._bands[key], usage.whole_input)
         return compute(replace(usage, output=output), rates_of(price)).amount if price else None
 
-    def price_of_question(self, asked: Questions, model: str | None) -> Decimal | None:
-        """What one question to a classifier costs, about, for a text as long as what it reads."""
-        if asked.digest not in self._questions:
-            self._questions[asked.digest] = self._question(asked, model)
-        return self._questions[asked.digest]
-
-    def _question(self, asked: Questions, model: str | None) -> Decimal | None:
-        if model is None:
+    def price_of_question(
+        self, asked: Questions, model: str | None, text: str, *, again: bool = False
+    ) -> Decimal | None:
+        """What one question to a classifier costs, about; with `again`, the second one, where it may come to that."""
+        most, more = int(asked.content["characters"]), int(asked.content["more_characters"])
+        length = len(text.strip())
+        if model is None or (again and not (more > most and length > most)):
             # Nobody would be asked.
             return NOTHING
-        characters = int(asked.content["characters"])
+        key = (asked.digest, min(length, more if again else most))
+        if key not in self._questions:
+            self._questions[key] = self._question(asked, model, key[1])
+        return self._questions[key]
+
+    def _question(self, asked: Questions, model: str, characters: int) -> Decimal | None:
         tokens = approximate_tokens(question(asked.content, model, "x" * characters, characters))
         return self.price(model, Usage(tokens, 0), OF_A_LABEL)
 

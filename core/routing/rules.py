@@ -25,6 +25,11 @@ class Outcome:
     def of(cls, stored: Mapping[str, Any]) -> Outcome:
         return cls(stored["model"], stored.get("effort") or "", stored.get("max_tokens"), bool(stored.get("batch")))
 
+    def limited(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The request with an answer no longer than this allows."""
+        asked = int(request["max_tokens"])
+        return {**request, "max_tokens": asked if self.max_tokens is None else min(self.max_tokens, asked)}
+
 
 @dataclass(frozen=True)
 class Rule:

@@ -15,7 +15,7 @@ from core.costs.estimate import Estimate, estimate
 from core.costs.ledger import settle
 from core.models import Call, ClaudeModel, Prompt, User
 from core.routing.book import Questions, book
-from core.routing.choose import Plan
+from core.routing.choose import Plan, goes_in_a_batch, usable, waits_not
 from core.routing.classify import Classified, Classifying
 from core.routing.facts import asked_text, facts_of
 from core.routing.reasons import reason_of
@@ -47,6 +47,8 @@ class Trial:
     reason: str
     prices: list[Priced]
     call: Call | None
+    # It would go to Claude in a batch, and the prices are those of one.
+    batch: bool = False
 
 
 def try_route(
@@ -73,15 +75,18 @@ def try_route(
     finally:
         if call is not None:
             _end(call)
-    model = known.model_of(decision.outcome.model)
+    names = {each.model for each in route.outcomes() if known.model_of(each.model)}
+    outcome, gone = usable(decision.outcome, route, names)
+    model, batch = known.model_of(outcome.model), goes_in_a_batch(outcome, sample)
     return Trial(
         route=route,
         decision=decision,
         classes=classifying.known,
         model=model,
-        reason=reason_of(route, decision, classifying.known),
-        prices=prices_of(sample.request, sample.prompt, model),
+        reason=reason_of(route, decision, classifying.known, gone=gone, more=waits_not(outcome, sample)),
+        prices=prices_of(outcome.limited(sample.request), sample.prompt, model, batch=batch),
         call=call,
+        batch=batch,
     )
 
 
@@ -91,10 +96,12 @@ def _plan_of(questions: Mapping[str, Questions], model_of: Callable[[str], str |
     return Plan("", (), names=names, classifiers=tuple(questions.values()))
 
 
-def prices_of(request: Mapping[str, Any], prompt: Prompt | None, chosen: str | None) -> list[Priced]:
+def prices_of(
+    request: Mapping[str, Any], prompt: Prompt | None, chosen: str | None, *, batch: bool = False
+) -> list[Priced]:
     """What each model that answers today would cost for the request, the chosen one first, then the cheapest."""
     found = [
-        Priced(model, estimate({**request, "model": model.pk}, prompt), model.pk == chosen)
+        Priced(model, estimate({**request, "model": model.pk}, prompt, batch=batch), model.pk == chosen)
         for model in ClaudeModel.objects.usable()
     ]
     unknown = max((each.estimate.likely or 0 for each in found), default=0) + 1

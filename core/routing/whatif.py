@@ -6,10 +6,11 @@ used are priced at the other model's rates.
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -18,16 +19,19 @@ from django.utils import timezone
 
 from core.models import Call, Prompt
 from core.routing.book import Book, Questions, book
-from core.routing.facts import Facts, facts_of
+from core.routing.choose import goes_in_a_batch, usable
+from core.routing.facts import Facts, asked_text, facts_of
 from core.routing.past import Groups, Spent, Tokens, known_classes, spent_by
 from core.routing.rules import Compiled, Outcome, compile_route, decide
 
 NOTHING = Decimal(0)
 # Another model's answer may be shorter or longer than the one that was given; by so much at most, for the range.
 SHORTER, AS_LONG, LONGER = Decimal("0.5"), Decimal(1), Decimal(2)
+# The tokens of a question to a classifier are guessed from its characters, by so much at most too many or too few.
+CHEAPER, DEARER = Decimal("0.75"), Decimal("1.25")
 MOST_CHANGED = 10
 # Rows of these columns are read, and no answers: those can be long.
-_COLUMNS = ("id", "created_at", "user_id", "key_id", "prompt_id", "lane", "model", "request", "routing")
+_COLUMNS = ("id", "created_at", "user_id", "key_id", "prompt_id", "door", "lane", "model", "request", "routing")
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,7 @@ class _Run:
         questions = {slug: in_force.classifiers[slug] for slug in route.classifiers if slug in in_force.classifiers}
         self.questions = questions
         self.classes = known_classes(questions, calls)
+        self.names = {each.model for each in route.outcomes() if in_force.model_of(each.model)}
         self.groups = Groups()
         self.tags = {prompt.pk: frozenset(prompt.tag_list()) for prompt in Prompt.objects.exclude(tags="")}
         self.tokens = Tokens()
@@ -138,12 +143,14 @@ class _Run:
     def change(self, call: Call) -> Change:
         """What would become of one call."""
         asked: list[Questions] = []
-        outcome = decide(self.route, self._facts(call, asked)).outcome
-        model = self.book.model_of(outcome.model) or self.book.model_of(self.route.default.model) or ""
+        came = _as_it_came(call)
+        outcome, _ = usable(decide(self.route, self._facts(came, asked)).outcome, self.route, self.names)
+        model = self.book.model_of(outcome.model) or ""
         spent = self.spent.get(call.pk, Spent())
-        besides = [self._price_of(questions) for questions in asked]
+        cheap, usual, dear = self._of_questions(asked_text(call.request) if asked else "", asked)
         likely, low, high = (
-            self._amount(call, model, outcome, spent, factor, besides) for factor in (AS_LONG, SHORTER, LONGER)
+            self._amount(came, model, outcome, spent, factor, besides)
+            for factor, besides in ((AS_LONG, usual), (SHORTER, cheap), (LONGER, dear))
         )
         return Change(call, call.model, model, spent.amount, likely, low, high)
 
@@ -167,8 +174,19 @@ class _Run:
             self.missing.append((call, questions))
         return self.classes.get((call.pk, slug), questions.default_label)
 
-    def _price_of(self, questions: Questions) -> Decimal | None:
-        return self.tokens.price_of_question(questions, self.book.model_of(questions.content["model"]))
+    def _of_questions(self, text: str, asked: Sequence[Questions]) -> tuple[Decimal | None, ...]:
+        """What asking classifiers costs: at least, likely, and at most, where each is unsure and asks once more."""
+        once, again = (
+            [
+                self.tokens.price_of_question(each, self.book.model_of(each.content["model"]), text, again=again)
+                for each in asked
+            ]
+            for again in (False, True)
+        )
+        if None in (*once, *again):
+            return None, None, None
+        usual, second = (sum((amount or NOTHING for amount in amounts), NOTHING) for amounts in (once, again))
+        return usual * CHEAPER, usual, (usual + second) * DEARER
 
     def _amount(
         self,
@@ -177,16 +195,34 @@ class _Run:
         outcome: Outcome,
         spent: Spent,
         factor: Decimal,
-        besides: Sequence[Decimal | None],
+        besides: Decimal | None,
     ) -> Decimal | None:
         """The cost with this model, its answer `factor` times as long, and of the questions asked before."""
-        if spent.usage is None or not model or None in besides:
+        if spent.usage is None or not model or besides is None:
             return None
+        usage = replace(spent.usage, service_tier=_tier(spent.usage.service_tier, goes_in_a_batch(outcome, call)))
         same = call.model == model
         limits = [limit for limit in (outcome.max_tokens, call.request.get("max_tokens")) if limit]
-        output = min([int(spent.usage.output * (AS_LONG if same else factor)), *map(int, limits)])
-        if same and output == spent.usage.output:
+        output = min([int(usage.output * (AS_LONG if same else factor)), *map(int, limits)])
+        if same and usage == spent.usage and output == usage.output:
             amount = spent.answer
         else:
-            amount = self.tokens.price(model, spent.usage, output)
-        return None if amount is None else amount + sum((each or NOTHING for each in besides), NOTHING)
+            amount = self.tokens.price(model, usage, output)
+        return None if amount is None else amount + besides
+
+
+def _as_it_came(call: Call) -> Call:
+    """A call that went in a batch because its route said so came to the queue; rules are asked about that."""
+    chosen = (call.routing or {}).get("chosen") or {}
+    if call.lane != Call.Lane.BATCH or call.door not in Call.PATIENT_DOORS or not chosen.get("batch"):
+        return call
+    came = copy.copy(call)
+    came.lane = Call.Lane.QUEUE
+    return came
+
+
+def _tier(tier: str, batch: bool) -> str:
+    """The service tier that the price goes by."""
+    if batch:
+        return "batch"
+    return "standard" if tier == "batch" else tier

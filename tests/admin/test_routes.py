@@ -26,6 +26,7 @@ from core.models import (
     User,
 )
 from core.routing.choose import plan
+from core.simulator.server import Simulator
 
 As = Callable[[User], Client]
 FAST = {"model": "fast", "effort": "", "max_tokens": "", "name": ""}
@@ -176,6 +177,30 @@ def test_a_trial_shows_every_verdict_and_asks_only_the_classifier(as_: As, edito
     unasked = as_(editor).post(address("try", route.pk), {**posted, "text": "Else.", "which": "published"})
     assert "class moderate, the default, because nobody asked it for this trial" in unasked.content.decode()
     assert Call.objects.count() == 1
+
+
+def test_a_trial_prices_what_the_rule_says_and_says_what_really_happens(
+    as_: As, editor: User, route: Route, simulator: Simulator
+) -> None:
+    route.rules.create(conditions=[{"kind": "words", "words": ["short"]}], model="best", max_tokens=50, batch=True)
+    route.rules.create(position=1, conditions=[{"kind": "words", "words": ["gone"]}], model="nobody")
+
+    def tried(text: str, lane: str) -> Any:
+        posted = {"text": text, "user": editor.pk, "lane": lane, "max_tokens": "5000", "which": "draft"}
+        return as_(editor).post(address("try", route.pk), posted)
+
+    at_once, waiting = tried("short", "sync"), tried("short", "queue")
+    assert "but somebody waits for this answer, so it is given at once" in at_once.content.decode()
+    assert "What each model would cost in a batch" in waiting.content.decode()
+    assert "somebody waits" not in waiting.content.decode()
+    dear, cheap = (answer.context["trial"].prices[0].estimate for answer in (at_once, waiting))
+    assert (dear.likely, dear.at_most) == (2 * cheap.likely, 2 * cheap.at_most)
+    plainly = tried("anything", "sync").context["trial"]
+    opus = next(each.estimate for each in plainly.prices if each.model.pk == "claude-opus-5-5")
+    assert dear.at_most < opus.at_most, "50 tokens at most, and not 5,000"
+    fallen = tried("gone", "sync").context["trial"]
+    assert fallen.model == "claude-sonnet-5-5"
+    assert "the default answers, because «nobody» stands for no model any more" in fallen.reason
 
 
 @pytest.mark.parametrize(

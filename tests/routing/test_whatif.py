@@ -49,6 +49,52 @@ def test_the_prediction_is_what_running_it_gives(ready_made: None) -> None:
     assert predicted.low <= real <= predicted.high
 
 
+def test_the_prediction_is_what_running_a_route_with_a_classifier_gives(ready_made: None) -> None:
+    """Each call by itself; what they cost before lies outside of what is predicted, so that no guess would do."""
+    labels = ["simple", "complex", "moderate", "complex", "bulk", "complex"]
+    texts = [f"question {number}: explain it. {says(label)}" for number, label in enumerate(labels)]
+    before = [run("auto", text) for text in texts]
+    assert [call.model for call in before] == [HAIKU, OPUS, SONNET, OPUS, SONNET, OPUS]
+    route = Route.objects.get(slug="auto")
+    route.rules.filter(name="complex → best").update(model="fast", max_tokens=60)
+    route.rules.filter(name="bulk → batch").update(model="best", batch=False)
+    route.rules.create(position=9, conditions=[{"kind": "words", "words": ["2"]}], model="fast")
+    predicted = what_if(route.content(), past("auto"))
+    assert (predicted.looked_at, predicted.unpriced, predicted.missing) == (6, 0, [])
+
+    route.publish(None)
+    # Really run, its classifiers are really asked.
+    ClassifiedInput.objects.all().delete()
+    after = {call.pk: run("auto", text) for call, text in zip(before, texts, strict=True)}
+    changes = {change.call.pk: change for change in predicted.changes}
+    assert {pk: after[pk].model for pk in changes} == {pk: change.after for pk, change in changes.items()}
+    assert [after[call.pk].model for call in before if call.pk not in changes] == [HAIKU]
+    for pk, change in changes.items():
+        assert change.low is not None
+        assert change.high is not None
+        assert change.low <= (after[pk].cost or 0) <= change.high, change
+        assert change.cost is not None
+        assert not change.low <= change.cost <= change.high, "the price before would not have been a prediction"
+    real = sum(call.cost or 0 for call in after.values())
+    assert 0 < predicted.low <= real <= predicted.high < 5 * predicted.low
+    assert not predicted.low <= predicted.cost <= predicted.high
+
+
+def test_send_as_batch_halves_the_price_of_what_may_wait_only(ready_made: None) -> None:
+    run("standard", "Somebody waits for this.")
+    Call.objects.update(door=Call.Door.API)
+    route = Route.objects.create(name="Night", slug="night", model="standard")
+    route.rules.create(conditions=[], model="standard", batch=True)
+    assert not any(what_if(route.content(), past()).difference)
+    Call.objects.update(lane=Call.Lane.QUEUE)
+    found = what_if(route.content(), past())
+    assert found.likely * 2 == found.cost > 0
+    # And back: what went in a batch by its rule comes to the queue, and is asked about as such.
+    Call.objects.update(lane=Call.Lane.BATCH, routing={"chosen": {"batch": True}})
+    route.rules.update(batch=False, conditions=[{"kind": "lane", "lanes": ["queue"]}], model="fast")
+    assert what_if(route.content(), past()).moves == {(SONNET, HAIKU): 1}
+
+
 def test_nothing_is_sent_and_classes_that_are_known_are_used(ready_made: None, simulator: Simulator) -> None:
     run("auto", f"one {says('complex')}")
     run("standard", "two")
