@@ -20,6 +20,7 @@ bind = f"{settings.HOST}:{settings.PORT}" if ":" not in settings.HOST else f"[{s
 # Used by the process `api` only; the asynchronous `web` has no use for them.
 threads = settings.WEB_THREADS if os.environ.get("CLAUDEAPP_SERVES") == "api" else 1
 loglevel = settings.LOG_LEVEL.lower()
+logconfig_dict = settings.LOGGING
 control_socket_disable = True
 # Django has nothing to do when the server starts or stops.
 asgi_lifespan = "off"

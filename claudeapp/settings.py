@@ -10,6 +10,7 @@ from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from claudeapp import environment
 from claudeapp.admin_theme import UNFOLD  # noqa: F401 - a setting
 from claudeapp.environment import BASE_DIR, VAR_DIR
+from claudeapp.logs import FORMS, logging_for
 
 environment.read_dotenv(BASE_DIR / ".env")
 
@@ -25,6 +26,8 @@ WEB_THREADS = environment.whole_number("WEB_THREADS", 200, 1, 10_000)
 # How long a client may take to send its headers, to go on sending a body, and to read on, in seconds.
 CLIENT_PATIENCE = environment.whole_number("CLIENT_PATIENCE", 20, 1, 3600)
 LOG_LEVEL = environment.one_of("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+# Lines for people, or an object a line for what collects logs.
+LOG_FORMAT = environment.one_of("LOG_FORMAT", "LINE" if DEBUG else "JSON", FORMS)
 
 # --- Who may reach this server ---
 if DEBUG:
@@ -161,6 +164,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "claudeapp.request_ids.RequestIdMiddleware",
     "core.gateway.door.ProgramsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -272,21 +276,7 @@ if not DEBUG:
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10_000_000
 
 # --- Logs ---
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": LOG_LEVEL},
-    "loggers": {
-        "django": {"handlers": ["console"], "level": LOG_LEVEL, "propagate": False},
-        # Requests to Claude are logged by this project with the call's id; these would repeat them.
-        "httpx2": {"level": "WARNING"},
-        "anthropic": {"level": "WARNING"},
-        # RQ tells of each job in four lines; the jobs that matter tell of themselves in one.
-        "rq": {"level": "DEBUG" if LOG_LEVEL == "DEBUG" else "WARNING"},
-    },
-}
+LOGGING = logging_for(LOG_LEVEL, LOG_FORMAT)
 
 SENTRY_DSN = environment.text("SENTRY_DSN")
 if SENTRY_DSN:

@@ -54,6 +54,7 @@ os.environ.update(
         "CALL_TIMEOUT": "20",
         "TIME_ZONE": "Europe/Berlin",
         "LOG_LEVEL": "WARNING",
+        "LOG_FORMAT": "",
         "SENTRY_DSN": "",
         "EMAIL_URL": "",
         "EMAIL_FROM": "",

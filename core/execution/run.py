@@ -10,6 +10,7 @@ from core.execution.lease import kept, lease_time
 from core.execution.outcomes import Outcome
 from core.execution.running import Run
 from core.execution.watching import NobodyWatches, Watch
+from core.hints.logs import about, call_id
 from core.models import Call
 
 __all__ = ["Outcome", "run_call"]
@@ -27,9 +28,10 @@ def run_call(call: uuid.UUID | Call, watch: Watch | None = None, sending: Sendin
     if mine is None:
         return Outcome()
     sending = sending or Sending(mine.request, streamed=mine.lane != Call.Lane.SYNC)
-    with kept(mine):
-        outcome = Run(mine, watch or NobodyWatches(), sending).to_its_end()
-    log.info("call %s, attempt %s: %s", mine.pk, mine.attempt, outcome.status or "taken over by another process")
+    with about(call_id, str(mine.pk)):
+        with kept(mine):
+            outcome = Run(mine, watch or NobodyWatches(), sending).to_its_end()
+        log.info("call %s, attempt %s: %s", mine.pk, mine.attempt, outcome.status or "taken over by another process")
     return outcome
 
 

@@ -13,6 +13,7 @@ from django.http import HttpResponse, JsonResponse
 from core.claude.errors import ClaudeError
 from core.costs.budgets import OverBudgetError
 from core.gateway.headers import for_program
+from core.hints.logs import request_id as request_id_of_the_log
 from core.intake.accept import InvalidInputsError
 from core.intake.requests import NotAllowedError, UnreadableRequestError
 from core.intake.same import AnotherBodyError
@@ -85,7 +86,8 @@ def error_response(
 
 
 def new_request_id() -> str:
-    return f"req_{secrets.token_hex(12)}"
+    """By which the lines of the log about this request are found."""
+    return f"req_{request_id_of_the_log.get() or secrets.token_hex(12)}"
 
 
 def answer_to(error: Exception) -> HttpResponse:

@@ -21,6 +21,7 @@ from core.claude.requests import Sending
 from core.execution.run import Outcome, run_call
 from core.execution.watching import NobodyWatches
 from core.gateway.errors import body_of, error_body
+from core.hints.logs import about, request_id
 from core.models import Call
 
 log = logging.getLogger(__name__)
@@ -120,7 +121,13 @@ class Feed(NobodyWatches):
 
 def start(call: Call, sending: Sending, feed: Feed, afterwards: Callable[[], None]) -> None:
     """Run a call in a thread of its own that feeds its response. It is not stopped by the end of the process's work."""
-    threading.Thread(target=_run, args=(call, sending, feed, afterwards), name=f"call-{call.pk}").start()
+    asked = request_id.get()
+
+    def run() -> None:
+        with about(request_id, asked):
+            _run(call, sending, feed, afterwards)
+
+    threading.Thread(target=run, name=f"call-{call.pk}").start()
 
 
 def _run(call: Call, sending: Sending, feed: Feed, afterwards: Callable[[], None]) -> None:

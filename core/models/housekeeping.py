@@ -47,6 +47,8 @@ class RegularTask(models.Model):
 
     class Meta:
         verbose_name = "regular task"
+        # Of the one page that there is about them.
+        verbose_name_plural = "operations"
         ordering: ClassVar = ["name"]
         permissions: ClassVar = [("run_housekeeping", "Can start a regular task now")]
 

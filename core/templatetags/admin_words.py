@@ -76,6 +76,17 @@ def moment(when: dt.datetime) -> str:
     return f"{local.day} {local:%b %Y, %H:%M:%S}"
 
 
+def age(when: dt.datetime | None) -> str:
+    """How long ago it was, in the unit that matters."""
+    if when is None:
+        return "–"
+    passed = max(0, int((timezone.now() - when).total_seconds()))
+    for unit, size, beyond in (("s", 1, 120), ("min", 60, 7200), ("h", 3600, 172_800)):
+        if passed < beyond:
+            return f"{passed // size} {unit}"
+    return f"{passed // 86_400} days"
+
+
 def tone(call: Call) -> str:
     return TONES.get(call.status, "default")
 
@@ -100,5 +111,5 @@ def pretty(value: object) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-for _word in (pretty, usd, exact_usd, signed_usd, whole, seconds, tone, trouble, trouble_of, cost_of):
+for _word in (pretty, age, usd, exact_usd, signed_usd, whole, seconds, tone, trouble, trouble_of, cost_of):
     register.filter(_word.__name__, _word)

@@ -80,7 +80,7 @@ def test_it_shows_how_the_work_stands(as_: SignIn, operator: User, prompt: Promp
     })  # fmt: skip
     page = as_(operator).get(PAGE).content.decode()
     for said in (
-        "The queue «calls» is stuck", "7\xa0minutes", "claude-haiku-5-5", "claude-opus-5", "of 1,000", "Office",
+        "The queue «calls» is stuck", "7 min", "claude-haiku-5-5", "claude-opus-5", "of 1,000", "Office",
         "the oldest since", "Sums for reports",
     ):  # fmt: skip
         assert said in page
