@@ -106,6 +106,9 @@ def _lacking(rule: Mapping[str, Any], known: Known, title: str, place: int) -> I
         for kind, what, capability, cannot in _NEEDS:
             if condition["kind"] == kind and what in condition["what"] and not model.supports(*capability):
                 yield Problem(f"{title}: {named(rule['model'], model)} {cannot}.", place)
+        least, most = condition.get("at_least") or 0, model.max_input_tokens
+        if condition["kind"] == "length" and most and least > most:
+            yield Problem(f"{title}: {named(rule['model'], model)} reads at most {most:,} tokens.", place)
         if condition["kind"] == "structured" and not model.supports("structured_outputs"):
             yield Problem(f"{title}: {named(rule['model'], model)} cannot answer as data.", place)
 

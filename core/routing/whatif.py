@@ -17,6 +17,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from core.claude.usage import Usage
 from core.models import Call, Prompt
 from core.routing.book import Book, Questions, book
 from core.routing.choose import goes_in_a_batch, usable
@@ -200,11 +201,11 @@ class _Run:
         """The cost with this model, its answer `factor` times as long, and of the questions asked before."""
         if spent.usage is None or not model or besides is None:
             return None
-        usage = replace(spent.usage, service_tier=_tier(spent.usage.service_tier, goes_in_a_batch(outcome, call)))
+        usage = _priced_as(spent.usage, goes_in_a_batch(outcome, call))
         same = call.model == model
         limits = [limit for limit in (outcome.max_tokens, call.request.get("max_tokens")) if limit]
         output = min([int(usage.output * (AS_LONG if same else factor)), *map(int, limits)])
-        if same and usage == spent.usage and output == usage.output:
+        if same and usage is spent.usage and output == usage.output:
             amount = spent.answer
         else:
             amount = self.tokens.price(model, usage, output)
@@ -221,8 +222,8 @@ def _as_it_came(call: Call) -> Call:
     return came
 
 
-def _tier(tier: str, batch: bool) -> str:
-    """The service tier that the price goes by."""
-    if batch:
-        return "batch"
-    return "standard" if tier == "batch" else tier
+def _priced_as(usage: Usage, batch: bool) -> Usage:
+    """The same tokens at the price of a batch, or not; itself where that is what they were billed at."""
+    if batch == (usage.service_tier == "batch"):
+        return usage
+    return replace(usage, service_tier="batch" if batch else "standard")

@@ -32,7 +32,7 @@ KNOWN = Known(
         each.pk: each
         for each in (
             model("good", max_tokens=1000, capabilities=supports("batch", "image_input", "structured_outputs")),
-            model("plain", capabilities=supports("nothing")),
+            model("plain", max_input_tokens=200_000, capabilities=supports("nothing")),
             model("gone", lifecycle="retired"),
             model("going", lifecycle="deprecated", retires_at=dt.datetime(2026, 12, 31, tzinfo=dt.UTC)),
             model("soon", retires_at=dt.datetime(2027, 1, 5, tzinfo=dt.UTC)),
@@ -70,6 +70,7 @@ QUEUE = {"kind": "lane", "lanes": ["queue"]}
         (route(rule({"kind": "has", "what": ["image"]}, model="plain")), "cannot read images"),
         (route(rule({"kind": "has", "what": ["document"]}, model="plain")), "cannot read documents"),
         (route(rule({"kind": "structured"}, model="plain")), "cannot answer as data"),
+        (route(rule({"kind": "length", "at_least": 300_000}, model="plain")), "reads at most 200,000 tokens"),
         (route(rule(), rule(QUEUE)), "rule 1, which comes before it, matches every request"),
         (route(rule(GERMAN_OR_FRENCH), rule(QUEUE, GERMAN)), "rule 1, which comes before it, matches all that this"),
         (
