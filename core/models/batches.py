@@ -15,6 +15,7 @@ from django.db import connection, models
 from django.db.models import Exists, F, OuterRef, Q, Value
 from django.utils import timezone
 
+from core.models import direct
 from core.models.calls import Call
 from core.models.fields import KnownMoneyField, MoneyField
 from core.models.keys import Key
@@ -407,7 +408,7 @@ class BatchRowQuerySet(models.QuerySet["BatchRow"]):
 
 def _run_many(statement: str, values: list[list[Any]]) -> None:
     if values:
-        with connection.cursor() as cursor:
+        with direct.cursor() as cursor:
             cursor.executemany(statement, values)
 
 

@@ -1,7 +1,8 @@
-"""How long do 100,000 rows take to Claude and back into the books, and in how much memory?
+"""How long do 100,000 rows take from a table to Claude and back into the books, and who waits meanwhile?
 
-The body is read as a program sends it, piece by piece. Timed are, first, reading, writing down, reserving (with one
-budget for all) and submitting; second, collecting and settling. Claude is a process that answers at once.
+Timed are, first, reading the table, trying each row, writing all down, reserving (with one budget for all) and
+submitting; second, collecting and settling. Claude is a process that answers at once. A process of its own asks for the
+run's page and the list all the while, as the browsers of those who wait do.
 """
 
 from __future__ import annotations
@@ -11,59 +12,95 @@ import json
 import resource
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
-from typing import Any
+from typing import IO, Any
 
 from django.conf import settings
+from django.core.files import File
 from django.utils import timezone
 
-from core.batches import clock
-from core.batches.reading import SentBatch
-from core.batches.start import start
-from core.models import Batch, BatchPart, Budget, BudgetWindow, Call, ClaudeModel, CostRecord, Key, Price, User
+from core.batches import clock, runs
+from core.batches.results import result_rows
+from core.models import (
+    BatchPart,
+    Budget,
+    BudgetWindow,
+    BulkRun,
+    Call,
+    ClaudeModel,
+    CostRecord,
+    Price,
+    Prompt,
+    User,
+    Variable,
+)
+from core.reports.files import csv_pieces
 from tests.bench.gateway.servers import free_port
 
-MOST_SUBMITTING, MOST_COLLECTING, MOST_MEGABYTES = 180, 300, 300
-TEXT = "Which kind of letter is this? Dear Sir or Madam, the invoice of last week has not been paid. " * 10
+MOST_SUBMITTING, MOST_COLLECTING, MOST_MEGABYTES, MOST_PAGE = 180, 300, 300, 200
+TEXT = "Dear Sir or Madam, the invoice of last week has not been paid. Please look into it. " * 10
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """All figures; Django is set up and the database is empty."""
-    key = _make_book()
+    user, prompt = _make_book()
     port = free_port()
     settings.ANTHROPIC_BASE_URL = f"http://127.0.0.1:{port}"
     upstream = subprocess.Popen([sys.executable, "-m", "tests.bench.upstream_batches", str(port)])
     try:
         time.sleep(1)
-        return _measured(key, arguments.rows)
+        return _measured(user, prompt, arguments.rows)
     finally:
         upstream.terminate()
         upstream.wait()
 
 
-def _measured(key: Key, rows: int) -> dict[str, Any]:
+def _measured(user: User, prompt: Prompt, rows: int) -> dict[str, Any]:
+    assert prompt.published is not None
+    with _table(rows) as file:
+        found = runs.upload(user, prompt, prompt.published, File(file, "bench.csv"), "bench.csv")
+    seconds: dict[str, float] = {}
+    with _watched(found) as watched:
+        _time(seconds, "checking", lambda: runs.look_after(found))
+        found.refresh_from_db()
+        runs.start_run(found, live=False, skip_faulty=False, address="")
+        _time(seconds, "writing", lambda: runs.look_after(found))
+        _time(seconds, "sending", clock.tend)
+        BatchPart.objects.update(next_at=timezone.now())
+        _time(seconds, "collecting", clock.tend)
+    found.refresh_from_db()
     began = time.monotonic()
-    start(Batch(user=key.user, key=key), SentBatch(_Body(rows).read).rows())
-    written = time.monotonic()
-    clock.tend()
-    submitted = time.monotonic()
-    BatchPart.objects.update(next_at=timezone.now())
-    clock.tend()
-    collected = time.monotonic()
-    batch, window = Batch.objects.get(), BudgetWindow.objects.get()
-    spent = sum((amount or Decimal(0) for amount in CostRecord.objects.values_list("amount", flat=True)), Decimal(0))
+    length = sum(len(piece) for piece in csv_pieces(result_rows(found.batch))) if found.batch else 0
     return {
         "rows": rows,
-        "seconds_writing": round(written - began, 1),
-        "seconds_submitting": round(submitted - began, 1),
-        "seconds_collecting": round(collected - submitted, 1),
+        **{f"seconds_{name}": round(value, 1) for name, value in seconds.items()},
+        "seconds_submitting": round(seconds["checking"] + seconds["writing"] + seconds["sending"], 1),
+        "seconds_downloading": round(time.monotonic() - began, 1),
         "megabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        "right": batch.status == Batch.Status.ENDED
-        and batch.succeeded == rows == Call.objects.filter(status=Call.Status.SUCCEEDED).count()
-        and (window.spent, window.reserved) == (spent, Decimal(0)),
+        **watched,
+        "right": length > rows and _right(found, rows),
     }
+
+
+def _time(seconds: dict[str, float], name: str, step: Callable[[], object]) -> None:
+    began = time.monotonic()
+    step()
+    seconds[name] = time.monotonic() - began
+
+
+def _right(found: BulkRun, rows: int) -> bool:
+    window = BudgetWindow.objects.get()
+    spent = sum((amount or Decimal(0) for amount in CostRecord.objects.values_list("amount", flat=True)), Decimal(0))
+    assert found.batch is not None
+    return (
+        found.batch.status == found.batch.Status.ENDED
+        and found.batch.succeeded == rows == Call.objects.filter(status=Call.Status.SUCCEEDED).count()
+        and (window.spent, window.reserved, found.batch.spent) == (spent, Decimal(0), spent)
+    )
 
 
 def holds(figures: dict[str, Any]) -> bool:
@@ -73,6 +110,7 @@ def holds(figures: dict[str, Any]) -> bool:
         and figures["seconds_submitting"] <= MOST_SUBMITTING
         and figures["seconds_collecting"] <= MOST_COLLECTING
         and figures["megabytes"] <= MOST_MEGABYTES
+        and figures["page_ms"] <= MOST_PAGE
     )
 
 
@@ -82,44 +120,54 @@ def as_table(figures: dict[str, Any]) -> str:
         [
             figures["machine"]["database"],
             "",
-            f"| {figures['rows']:,} rows | bound | measured |",
+            f"| {figures['rows']:,} rows of a table | bound | measured |",
             "|---|---:|---:|",
-            f"| read, written down, reserved | none | {figures['seconds_writing']} s |",
-            f"| the same and submitted | {MOST_SUBMITTING} s | {figures['seconds_submitting']} s |",
+            f"| read and each row tried | none | {figures['seconds_checking']} s |",
+            f"| written down and reserved | none | {figures['seconds_writing']} s |",
+            f"| all of that, and submitted | {MOST_SUBMITTING} s | {figures['seconds_submitting']} s |",
             f"| collected and settled | {MOST_COLLECTING} s | {figures['seconds_collecting']} s |",
+            f"| the file with the answers, as CSV | none | {figures['seconds_downloading']} s |",
             f"| most memory of the process | {MOST_MEGABYTES} MB | {figures['megabytes']} MB |",
+            f"| a page meanwhile, 95 of 100 ({figures['pages']:,} asked for) | {MOST_PAGE} ms "
+            f"| {figures['page_ms']} ms |",
         ]
     )
 
 
-class _Body:
-    """What a program sends, made while it is read."""
-
-    def __init__(self, rows: int) -> None:
-        self._pieces = self._made(rows)
-
-    def read(self, _size: int) -> bytes:
-        return next(self._pieces, b"")
-
-    def _made(self, rows: int) -> Iterator[bytes]:
-        yield b'{"requests":['
-        for first in range(0, rows, 200):
-            items = [self._item(number) for number in range(first, min(first + 200, rows))]
-            yield ("," if first else "").encode() + ",".join(items).encode()
-        yield b"]}"
-
-    def _item(self, number: int) -> str:
-        message = {"role": "user", "content": f"{number}: {TEXT}"}
-        return json.dumps(
-            {"custom_id": f"row-{number}", "params": {"model": "bench", "max_tokens": 200, "messages": [message]}}
-        )
+@contextmanager
+def _table(rows: int) -> Iterator[IO[bytes]]:
+    with tempfile.TemporaryFile() as file:
+        file.write(b"number;letter;note\n")
+        for number in range(rows):
+            file.write(f"{number};{TEXT}{number};as it came\n".encode())
+        file.seek(0)
+        yield file
 
 
-def _make_book() -> Key:
+@contextmanager
+def _watched(found: BulkRun) -> Iterator[dict[str, Any]]:
+    """Let another process ask for pages; what it saw is in the dict afterwards."""
+    figures: dict[str, Any] = {}
+    command = [sys.executable, "-m", "tests.bench.watching_pages", str(found.user_id), str(found.pk)]
+    watching = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert watching.stdout is not None
+    assert watching.stdout.readline() == "ready\n"
+    try:
+        yield figures
+    finally:
+        said, _ = watching.communicate("stop\n", timeout=60)
+        figures.update(json.loads(said))
+
+
+def _make_book() -> tuple[User, Prompt]:
     user = User.objects.create(username="bench")
     model = ClaudeModel.objects.create(pk="bench", display_name="Bench", max_input_tokens=200_000)
     Price.objects.create(
         model=model, valid_from="2020-01-01", input=1, output=5, approved_at=timezone.now(), source="bench"
     )
     Budget.objects.create(name="All", scope=Budget.Scope.ORGANISATION, amount=1_000_000, owner=user)
-    return Key.objects.create(name="bench", user=user)
+    text = "Which kind of letter is this?\n\n{{letter}}"
+    prompt = Prompt.objects.create(name="Sort", slug="sort", template=text, model=model, max_tokens=200)
+    Variable.objects.create(prompt=prompt, name="letter", label="Letter", kind=Variable.Kind.LONG_TEXT)
+    prompt.publish(None)
+    return user, prompt
