@@ -2,6 +2,7 @@
 
 from core.admin import (
     aliases,
+    batches,
     budgets,
     calls,
     catalogue,
@@ -22,6 +23,7 @@ from core.admin import (
 
 __all__ = [
     "aliases",
+    "batches",
     "budgets",
     "calls",
     "catalogue",

@@ -12,6 +12,7 @@ import json
 import logging
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import IO
 
 from django.db import connection, transaction
@@ -22,17 +23,21 @@ from core.batches.leases import FIRST_WAIT, LEASE, LONGEST_WAIT, wait_after
 from core.claude import batches as claude
 from core.claude.errors import ClaudeError
 from core.costs.ledger import Exchange, book
-from core.execution import breaker
+from core.execution import breaker, pacing
 from core.models import Batch, BatchPart, BatchRow, Call, CostRecord
 from core.routing.choose import Choice, choose
 
 log = logging.getLogger(__name__)
 
 CHUNK = 500
+# Classifiers that are asked at the same time for the rows of one part.
+ASKED_AT_ONCE = 16
 # Seconds after which no further piece of a body leaves this process, and for how long nobody else touches the part:
 # only when both are well over may somebody conclude from Claude's list that a batch was never taken.
 SEND_WITHIN = 600.0
 SENDING_LEASE = dt.timedelta(minutes=25)
+# What breaker and pacing know all batches by, as if it were a model.
+BATCHES = "message batches"
 # Before the first look at a batch that was just sent.
 FIRST_LOOK = dt.timedelta(seconds=2)
 # A day of refusals that pass is enough.
@@ -41,12 +46,20 @@ MOST_TRIES = 150
 NOT_NOW = frozenset({408, 409, 429, 529})
 
 
+class LostError(Exception):
+    """This process took so long that another one has taken the part."""
+
+
 def send(part: BatchPart) -> None:
     """Send a part that was never sent, or was refused for the moment. This process has it in hand."""
     if part.batch.status == Batch.Status.CANCELING:
         end_unsent(part)
         return
     mark_rows_sent(part)
+    if breaker.is_open(BATCHES):
+        # Not even its body needs to be written.
+        part.let_go(FIRST_WAIT)
+        return
     with tempfile.TemporaryFile() as body:
         count = bodies.write(body, requests(part))
         if not count:
@@ -54,10 +67,16 @@ def send(part: BatchPart) -> None:
             end_unsent(part)
             return
         body.seek(0)
-        if not part.mark_sending(count, SENDING_LEASE):
-            part.let_go()
+        wait = _seconds_to_wait(part)
+        if wait or not part.mark_sending(count, SENDING_LEASE):
+            part.let_go(dt.timedelta(seconds=wait))
             return
         _create(part, body)
+
+
+def _seconds_to_wait(part: BatchPart) -> float:
+    """0 where a batch may be sent now. Batches have rate limits, and a breaker, of their own."""
+    return pacing.wait_for(BATCHES, 0, holder=part.marker) or breaker.seconds_closed_to(BATCHES)
 
 
 def _create(part: BatchPart, body: IO[bytes]) -> None:
@@ -65,10 +84,14 @@ def _create(part: BatchPart, body: IO[bytes]) -> None:
     if not connection.in_atomic_block:
         connection.close()
     try:
-        made = claude.create(body, part.batch.headers, within=SEND_WITHIN)
+        made = claude.create(body, part.batch.headers, within=SEND_WITHIN, beta=part.batch.beta)
     except ClaudeError as error:
+        breaker.note_error(BATCHES, error)
+        if error.status == 429:
+            pacing.slow_down(BATCHES, error.retry_after or FIRST_WAIT.total_seconds())
         _not_created(part, error)
     else:
+        breaker.note_answer(BATCHES)
         note_sent(part, made.id)
 
 
@@ -104,14 +127,14 @@ def mark_rows_sent(part: BatchPart) -> None:
     while rows := _unchosen(part, position):
         position = rows[-1].position
         part.renew(LEASE)
-        asking = [row.call for row in rows if (row.call.routing or {}).get("classifiers")]
+        asking = [row.call for row in rows if _asks(row.call)]
         BatchRow.objects.mark_working(asking)
-        chosen = [(row, _choice(part, row.call)) for row in rows]
+        chosen = list(_choices(part, [row.call for row in rows]))
         with transaction.atomic():
             part.renew(LEASE)
-            for row, choice in chosen:
+            for row, choice in zip(rows, chosen, strict=True):
                 _apply(row, choice)
-            BatchRow.objects.mark_sent([row.call for row, _ in chosen])
+            BatchRow.objects.mark_sent([row.call for row in rows])
 
 
 def _unchosen(part: BatchPart, after: int) -> list[BatchRow]:
@@ -120,11 +143,34 @@ def _unchosen(part: BatchPart, after: int) -> list[BatchRow]:
     return list(working.order_by("position").select_related("call")[:CHUNK])
 
 
-def _choice(part: BatchPart, call: Call) -> Choice:
+def _asks(call: Call) -> bool:
+    """Whether a classifier may have to be asked before its model is known."""
+    return bool((call.routing or {}).get("classifiers"))
+
+
+def _choices(part: BatchPart, calls: list[Call]) -> Iterator[Choice]:
+    """The model of each of these calls; classifiers are asked side by side, a few at a time."""
+    if connection.in_atomic_block or not any(map(_asks, calls)):
+        yield from map(_choice, calls)
+        return
+    with ThreadPoolExecutor(ASKED_AT_ONCE, "classifying") as pool:
+        asked = [pool.submit(_choice_of_a_thread, call) for call in calls]
+        for count, future in enumerate(asked, start=1):
+            if count % ASKED_AT_ONCE == 0 and not part.renew(LEASE):
+                pool.shutdown(cancel_futures=True)
+                raise LostError(f"another process has part {part.marker}")
+            yield future.result()
+
+
+def _choice_of_a_thread(call: Call) -> Choice:
+    try:
+        return _choice(call)
+    finally:
+        connection.close()
+
+
+def _choice(call: Call) -> Choice:
     """The model of a row; where a classifier has to be asked, that may take a second."""
-    if not (call.routing or {}).get("classifiers"):
-        return choose(call, call.request)
-    part.renew(LEASE)
     if call.classifying:
         # A process died while it asked, and what that cost nobody knows.
         with transaction.atomic():

@@ -58,8 +58,10 @@ class _Timed:
         return iter(lambda: self.read(PIECE), b"")
 
 
-def create(body: IO[bytes], headers: Mapping[str, str], *, within: float) -> ProviderBatch:
+def create(body: IO[bytes], headers: Mapping[str, str], *, within: float, beta: bool = False) -> ProviderBatch:
     """Send a batch whose JSON is in this file; after `within` seconds no further piece of it leaves.
+
+    With `beta` its requests may have what only the API's beta knows.
 
     Raises `ClaudeError`; not knowing whether the batch was taken is no rarity.
     """
@@ -67,7 +69,7 @@ def create(body: IO[bytes], headers: Mapping[str, str], *, within: float) -> Pro
 
     with translated():
         made = sdk().post(
-            PATH,
+            f"{PATH}?beta=true" if beta else PATH,
             cast_to=MessageBatch,
             # A file is sent in pieces, and with its length.
             content=cast(IO[bytes], _Timed(body, within)),

@@ -49,6 +49,7 @@ def create(request: HttpRequest, key: Key) -> HttpResponse:
         key=key,
         door=Call.Door.GATEWAY,
         headers=for_claude(request.META),
+        beta=request.GET.get("beta") == "true",
         token=name_of(request),
     )
     made = _started(asked, SentBatch(bodies.source(request).read), retried=is_retry(request))

@@ -44,7 +44,7 @@ _EDIT_PROMPTS = [
     *(f"{verb}_systemprompt" for verb in ("add", "change")),
 ]
 _PUBLISH_PROMPTS = [*_EDIT_PROMPTS, *_PUBLISH_ROUTES, "publish_prompt", "delete_prompt", "delete_systemprompt"]
-_SEE_MONEY = ["view_spend", "view_costrecord", "view_call", "view_all_calls", *_LOOK_AT_CATALOGUE]
+_SEE_MONEY = ["view_spend", "view_costrecord", "view_call", "view_batch", "view_all_calls", *_LOOK_AT_CATALOGUE]
 _LOOK_AT_BUDGETS = ["view_budget", "view_budgetwindow", "view_budgetrequest"]
 _KEEP_BUDGETS = [*_LOOK_AT_BUDGETS, "add_budget", "change_budget", "delete_budget", "decide_any_budget"]
 _KEEP_PRICES = ["add_price", "change_price", "delete_price", "approve_price"]
@@ -83,7 +83,7 @@ ROLES: dict[str, list[str]] = {
     "Member": [],
     "Prompt editor": _EDIT_PROMPTS,
     "Prompt publisher": _PUBLISH_PROMPTS,
-    "Developer": [*_OWN_KEYS, *_LOOK_AT_CATALOGUE, "view_call"],
+    "Developer": [*_OWN_KEYS, *_LOOK_AT_CATALOGUE, "view_call", "view_batch"],
     "Finance": _FINANCE,
     "Operator": _OPERATE,
     "Administrator": _ADMINISTER,

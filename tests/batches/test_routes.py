@@ -34,3 +34,17 @@ def test_each_row_goes_to_the_model_of_its_class_and_all_is_paid_for(
         purposes = [record.purpose for record in call.cost_records.order_by("pk")]
         assert purposes == [CostRecord.Purpose.CLASSIFICATION, CostRecord.Purpose.ANSWER]
     assert_books_are_the_bill(claude)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_classifiers_of_many_rows_are_asked_side_by_side_and_all_is_paid_for(
+    ready_made: None, claude: Simulator, budget: Budget, key: Key
+) -> None:
+    texts = [f"Compare these contracts, number {number}. {says('complex')}" for number in range(40)]
+    rows = [Row(f"row-{number}", {**request(text), "model": "auto"}) for number, text in enumerate(texts)]
+    batch = tended(start(Batch(user=key.user, key=key), rows))
+    assert (batch.status, batch.succeeded) == (Batch.Status.ENDED, 40)
+    assert set(Call.objects.values_list("model", flat=True)) == {"claude-opus-5-5"}
+    assert CostRecord.objects.filter(purpose=CostRecord.Purpose.CLASSIFICATION).count() == 40
+    assert batch.spent == sum(record.amount or 0 for record in CostRecord.objects.all())
+    assert_books_are_the_bill(claude)

@@ -159,3 +159,19 @@ def test_large_requests_and_odd_characters_go_through_whole(
     tended(Batch.objects.get())
     (there,) = list(simulated.state.batches._batches.values())[-1].requests
     assert there["params"] == sent[0]["params"]
+
+
+def test_the_beta_of_the_sdk_is_passed_on_and_answered_on_all_its_addresses(
+    server: Server, program: Program, simulated: Simulator
+) -> None:
+    client = program.sdk(server.url).beta.messages.batches
+    # Known to the beta's types only.
+    edits = {"edits": [{"type": "clear_tool_uses_20250919"}]}
+    made = client.create(requests=[item("a", context_management=edits)], betas=["context-management-2025-06-27"])
+    tended(Batch.objects.get())
+    assert client.retrieve(made.id).request_counts.succeeded == 1
+    assert [each.id for each in client.list()] == [made.id]
+    assert [line.result.type for line in client.results(made.id)] == ["succeeded"]
+    assert [batch.beta for batch in simulated.state.batches._batches.values()][-1]
+    client.delete(made.id)
+    assert list(client.list()) == []

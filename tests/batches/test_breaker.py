@@ -1,0 +1,45 @@
+"""Is Claude left alone with batches where it asks for that, or keeps failing, and are they sent afterwards?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from pytest_django import Settings
+
+from core.batches import clock
+from core.batches.send import BATCHES
+from core.execution import breaker, pacing
+from core.models import Batch, BatchPart
+from core.simulator.server import Simulator
+from tests.batches.conftest import assert_books_are_the_bill, due_now, tended
+from tests.environment import free_port
+
+pytestmark = pytest.mark.django_db
+
+
+def test_where_claude_keeps_failing_its_breaker_opens_and_nothing_is_sent_until_it_closes(
+    begin: Callable[..., Batch], settings: Settings, claude: Simulator
+) -> None:
+    batch = begin("one", "two")
+    address, settings.ANTHROPIC_BASE_URL = settings.ANTHROPIC_BASE_URL, f"http://127.0.0.1:{free_port()}"
+    for _ in range(settings.BREAKER_FAILURES):
+        due_now()
+        clock.tend()
+    assert BATCHES in [each.model for each in breaker.states() if each.state == breaker.OPEN]
+    settings.ANTHROPIC_BASE_URL = address
+    due_now()
+    clock.tend()
+    assert BatchPart.objects.get().state == BatchPart.State.UNSENT
+    breaker.reset(BATCHES)
+    assert tended(batch).succeeded == 2
+    assert_books_are_the_bill(claude)
+
+
+def test_where_claude_asks_to_wait_no_batch_is_sent_meanwhile(begin: Callable[..., Batch], claude: Simulator) -> None:
+    pacing.slow_down(BATCHES, 60)
+    begin("one")
+    clock.tend()
+    part = BatchPart.objects.get()
+    assert (part.state, part.tries) == (BatchPart.State.UNSENT, 0)
+    assert claude.bill()["entries"] == []
