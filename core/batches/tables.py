@@ -31,6 +31,9 @@ DELIMITERS = (",", ";", "\t", "|")
 _EXCEL, _OLD_EXCEL = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
+# Rows as they come: the number of the line that each begins in, and its cells.
+Numbered = Generator[tuple[int, list[str]]]
+
 # For the whole process; Python's own limit is shorter than a letter with its attachments.
 csv.field_size_limit(MOST_IN_CELL)
 
@@ -76,7 +79,12 @@ def open_table(file: IO[bytes]) -> Table:
     if start.startswith(_OLD_EXCEL):
         raise BadTableError("This is an old or a protected Excel file. Save it as .xlsx without a password, or as CSV.")
     rows, kind = _excel(file) if start.startswith(_EXCEL) else _csv(file, start)
-    return _table(rows, kind)
+    try:
+        return _table(rows, kind)
+    except BadTableError:
+        # Whoever opened the file may close it now.
+        rows.close()
+        raise
 
 
 def _table(rows: Iterator[tuple[int, list[str]]], kind: str) -> Table:
@@ -123,7 +131,7 @@ def _lines(columns: list[str], rows: Iterable[tuple[int, list[str]]]) -> Generat
         yield Line(number, (cells + [""] * wide)[:wide], fault)
 
 
-def _csv(file: IO[bytes], start: bytes) -> tuple[Iterator[tuple[int, list[str]]], str]:
+def _csv(file: IO[bytes], start: bytes) -> tuple[Numbered, str]:
     encoding = _encoding(start)
     sample = start.decode(encoding, "ignore")
     if "\x00" in sample:
@@ -134,7 +142,7 @@ def _csv(file: IO[bytes], start: bytes) -> tuple[Iterator[tuple[int, list[str]]]
     return _csv_rows(text, delimiter, quote), f"CSV, {encoding}, separated by {names[delimiter]}"
 
 
-def _csv_rows(text: io.TextIOWrapper, delimiter: str, quote: str) -> Iterator[tuple[int, list[str]]]:
+def _csv_rows(text: io.TextIOWrapper, delimiter: str, quote: str) -> Numbered:
     reader = csv.reader(text, delimiter=delimiter, quotechar=quote, strict=True)
     begins = 1
     try:
@@ -197,7 +205,7 @@ def _score(sample: str, delimiter: str, quote: str) -> tuple[float, int]:
     return sum(len(row) == wide for row in rows) / len(rows), wide
 
 
-def _excel(file: IO[bytes]) -> tuple[Iterator[tuple[int, list[str]]], str]:
+def _excel(file: IO[bytes]) -> tuple[Numbered, str]:
     _check_packed(file)
     try:
         # Formulas are never computed: a cell has the value that was saved with it.
@@ -223,7 +231,7 @@ def _check_packed(file: IO[bytes]) -> None:
     file.seek(0)
 
 
-def _excel_rows(book: Any, sheet: Any) -> Iterator[tuple[int, list[str]]]:
+def _excel_rows(book: Any, sheet: Any) -> Numbered:
     try:
         # What a file says of its size need not be true.
         sheet.reset_dimensions()
