@@ -118,8 +118,11 @@ def test_a_gigabyte_is_refused_before_any_of_it_is_read() -> None:
     async def application(_scope: Any, receive: Any, _send: Any) -> None:
         assert (await receive())["type"] == "http.disconnect"
 
-    headers = [(b"content-length", str(4 * LARGEST_BODY).encode())]
-    asyncio.run(timed_asgi(application, 5)({"type": "http", "headers": headers}, receive, send))
+    async def ask() -> None:
+        headers = [(b"content-length", str(4 * LARGEST_BODY).encode())]
+        await timed_asgi(application, 5)({"type": "http", "headers": headers}, receive, send)
+
+    asyncio.run(ask())
     assert sent[0]["status"] == 413
 
 
