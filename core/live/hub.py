@@ -53,52 +53,68 @@ class Hub:
         )
         self.redis = aredis.Redis(connection_pool=pool)
         self._watchers: dict[str, set[asyncio.Event]] = {}
-        self._pubsub: Any = None
+        self._changed = asyncio.Event()
         self._listening: asyncio.Task[None] | None = None
         self._asked: dict[uuid.UUID, asyncio.Future[str]] = {}
         self._asking: asyncio.Task[None] | None = None
 
-    async def join(self, key: str) -> asyncio.Event:
-        """The event that is set whenever something is said under `key`."""
+    def join(self, key: str) -> asyncio.Event:
+        """The event that is set whenever something may have been said under `key`."""
         news = asyncio.Event()
-        first = key not in self._watchers
         self._watchers.setdefault(key, set()).add(news)
         if self._listening is None:
             self._listening = asyncio.create_task(self._listen())
-        elif first and self._pubsub is not None:
-            with contextlib.suppress(RedisError):
-                await self._pubsub.subscribe(key)
+        self._changed.set()
         return news
 
     async def leave(self, key: str, news: asyncio.Event) -> None:
         others = self._watchers[key]
         others.discard(news)
-        if others:
-            return
-        del self._watchers[key]
+        if not others:
+            del self._watchers[key]
+            self._changed.set()
         if not self._watchers:
             await self._close()
-        elif self._pubsub is not None:
-            with contextlib.suppress(RedisError):
-                await self._pubsub.unsubscribe(key)
 
     async def _listen(self) -> None:
         while True:
             try:
                 async with self.redis.pubsub() as pubsub:
-                    await pubsub.subscribe(*self._watchers)
-                    self._pubsub = pubsub
-                    # Something may have been said before, and while there was no connection.
-                    self._wake(self._watchers)
-                    while True:
-                        message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=QUICKLY)
-                        if message:
-                            self._wake([message["channel"]])
+                    subscribing = asyncio.create_task(self._subscribe(pubsub))
+                    try:
+                        await self._hear(pubsub, subscribing)
+                    finally:
+                        subscribing.cancel()
             except RedisError as error:
                 log.warning("calls are followed in the database: %s", error)
-            finally:
-                self._pubsub = None
             await asyncio.sleep(QUICKLY)
+
+    async def _subscribe(self, pubsub: Any) -> None:
+        """Hear of what is watched. One task alone does it: watchers come and go many at once, and are cut off."""
+        subscribed: set[str] = set()
+        self._changed.set()
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            wanted = set(self._watchers)
+            if wanted - subscribed:
+                await pubsub.subscribe(*(wanted - subscribed))
+            if subscribed - wanted:
+                await pubsub.unsubscribe(*(subscribed - wanted))
+            subscribed = wanted
+
+    async def _hear(self, pubsub: Any, subscribing: asyncio.Task[None]) -> None:
+        while True:
+            if subscribing.done():
+                # Raises why.
+                subscribing.result()
+            if not pubsub.subscribed:
+                await asyncio.sleep(GATHER / 10)
+                continue
+            message = await pubsub.get_message(timeout=QUICKLY)
+            # From its subscription on a watcher hears everything; before it, something may have been said.
+            if message and message["type"] in {"message", "subscribe"}:
+                self._wake([message["channel"]])
 
     def _wake(self, keys: Iterable[str]) -> None:
         for key in keys:
@@ -142,7 +158,7 @@ async def watching(call_id: uuid.UUID) -> AsyncIterator[tuple[Hub, asyncio.Event
     if hub is None:
         hub = _hubs[loop] = Hub()
     key = key_of(call_id)
-    news = await hub.join(key)
+    news = hub.join(key)
     try:
         yield hub, news
     finally:

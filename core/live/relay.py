@@ -44,14 +44,15 @@ async def events(call_id: uuid.UUID, last_event_id: str = "") -> AsyncIterator[s
     # Sent at once, so that the browser and every proxy know that the stream is open.
     yield ": open\n\n"
     async with watching(call_id) as (hub, news):
+        woken = True
         while True:
-            news.clear()
-            entries = await _read(hub, call_id, position)
+            entries = await _read_news(hub, call_id, position, news) if woken else []
             position = entries[-1][0] if entries else position
             for text in _words(entries):
                 yield text
             ended = any(fields["kind"] == "ended" for _, fields in entries)
-            if ended or not await _heard(news):
+            woken = not ended and await _heard(news)
+            if not woken:
                 status = await hub.status(call_id)
                 # It may have said its last words and ended since they were read.
                 for text in _words(await _read(hub, call_id, position) if status in ENDS and not ended else []):
@@ -64,6 +65,12 @@ async def events(call_id: uuid.UUID, last_event_id: str = "") -> AsyncIterator[s
 def _words(entries: Entries) -> list[str]:
     """The events of these entries, but for the end, which is the database's to say."""
     return [event_text(each["kind"], each["data"], position) for position, each in entries if each["kind"] != "ended"]
+
+
+async def _read_news(hub: Hub, call_id: uuid.UUID, position: str, news: asyncio.Event) -> Entries:
+    # First, so that what is said while it is read is read the next time.
+    news.clear()
+    return await _read(hub, call_id, position)
 
 
 async def _heard(news: asyncio.Event) -> bool:

@@ -53,6 +53,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{upstream}",
             "ALLOWED_HOSTS": "127.0.0.1",
             "WORKER_CONCURRENCY": "256",
+            "DJANGO_SETTINGS_MODULE": "tests.bench.page_settings",
         }
         with servers.gunicorn("web", environment) as web:
             with worker_processes(1, environment, []):

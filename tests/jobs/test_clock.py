@@ -1,0 +1,144 @@
+"""Does a clock that jumps end a call, or have it run twice? And what does the sweeper cost while nothing happens?"""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import time
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from pytest_django import Settings
+
+from core.execution.lease import lease_time
+from core.jobs.sweeper import Steady, Sweeper, sweep
+from core.models import Call, CostRecord, clock
+
+HOUR = dt.timedelta(hours=1)
+
+
+@pytest.fixture
+def running(db: None, settings: Settings) -> Call:
+    """At work in a process that lives, and sent."""
+    settings.CALL_LEASE = 3
+    made = Call.objects.create(request={"model": "claude-haiku-5-5"})
+    call = Call.objects.claim(made.pk, lease_time())
+    assert call is not None
+    call.mark_sent("claude-haiku-5-5", "as the prompt says")
+    return call
+
+
+def status(call: Call) -> str:
+    call.refresh_from_db()
+    return call.status
+
+
+class Clock:
+    """One that jumps: every lease that was given looks older or younger by as much."""
+
+    def __init__(self) -> None:
+        self.ahead = dt.timedelta()
+
+    def read(self) -> float:
+        return time.time() + self.ahead.total_seconds()
+
+    def jump(self, by: dt.timedelta, call: Call) -> None:
+        self.ahead += by
+        until = Call.objects.get(pk=call.pk).lease_until
+        assert until is not None
+        Call.objects.filter(pk=call.pk).update(lease_until=until - by)
+
+
+def test_a_clock_put_forward_ends_no_call_whose_process_lives(running: Call) -> None:
+    there = Clock()
+    sweeper = Sweeper(threading.Event(), there.read)
+    sweeper.round(time.monotonic())
+    there.jump(HOUR, running)
+
+    sweeper.round(time.monotonic())
+    assert status(running) == Call.Status.RUNNING
+    Call.objects.held({running.pk: running.lease_token}).renew(lease_time())
+    time.sleep(1.6)
+    sweeper.round(time.monotonic())
+
+    assert status(running) == Call.Status.RUNNING
+    assert not CostRecord.objects.exists()
+
+
+def test_after_a_clock_was_put_forward_a_lost_call_is_still_found(running: Call) -> None:
+    there = Clock()
+    sweeper = Sweeper(threading.Event(), there.read)
+    sweeper.round(time.monotonic())
+    there.jump(HOUR, running)
+    sweeper.round(time.monotonic())
+
+    time.sleep(1.6)
+    sweeper.round(time.monotonic())
+
+    assert status(running) == Call.Status.QUEUED
+    assert CostRecord.objects.unknown().count() == 1
+
+
+def test_a_clock_put_back_does_not_keep_a_lost_call_for_as_long(running: Call) -> None:
+    """Its lease now ends in an hour; nobody leases for so long, so it is made a usual one, which its owner renews."""
+    Clock().jump(-HOUR, running)
+    assert sweep().recovered == 0
+    running.refresh_from_db()
+    assert running.lease_until is not None
+    assert (running.lease_until - timezone.now()).total_seconds() < 3.1
+
+    time.sleep(3.1)
+
+    assert sweep().recovered == 1
+
+
+def test_a_machine_whose_clock_is_wrong_takes_nobodys_calls(running: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database's clock says whose lease ran out, and until when one that is taken lasts."""
+    right = timezone.now
+    waiting = Call.objects.create(request={"model": "claude-haiku-5-5"})
+    monkeypatch.setattr(timezone, "now", lambda: right() + HOUR)
+
+    assert sweep().recovered == 0
+    claimed = Call.objects.claim(waiting.pk, lease_time())
+    Call.objects.held({running.pk: running.lease_token}).renew(lease_time())
+
+    assert claimed is not None
+    assert claimed.lease_until is not None
+    for until in (claimed.lease_until, Call.objects.get(pk=running.pk).lease_until):
+        assert until is not None
+        assert abs((until - right()).total_seconds() - 3) < 2
+    assert abs(clock.read() - time.time()) < 2
+
+
+def test_an_even_clock_is_trusted(settings: Settings) -> None:
+    settings.CALL_LEASE = 3
+    steady = Steady(time.time)
+    assert [steady.look() for _ in range(3)] == [True] * 3
+
+
+def test_the_sweeper_at_rest_asks_one_question_a_second(running: Call) -> None:
+    Call.objects.create(status=Call.Status.SUCCEEDED)
+    sweeper = Sweeper(threading.Event())
+    began = time.monotonic()
+    sweeper.round(began)
+    rounds = 3
+    sweeper._forgotten_at = began + rounds + 1
+    with CaptureQueriesContext(connection) as queries:
+        for second in range(1, 1 + rounds):
+            sweeper.round(began + second)
+
+    assert len(queries) == rounds
+
+
+def test_that_question_is_answered_by_indexes(db: None) -> None:
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            # A table this small would be read whole; what matters is that it need not be.
+            cursor.execute("SET LOCAL enable_seqscan = off")
+        plan = Call.objects.to_sweep(timezone.now()).only("pk").explain()
+
+    assert "call_lease" in plan
+    assert "Seq Scan" not in plan
+    assert "SCAN core_call" not in plan
