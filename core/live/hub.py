@@ -87,6 +87,8 @@ class Hub:
                         subscribing.cancel()
             except RedisError as error:
                 log.warning("calls are followed in the database: %s", error)
+            except Exception:
+                log.exception("calls are followed in the database")
             await asyncio.sleep(QUICKLY)
 
     async def _subscribe(self, pubsub: Any) -> None:
@@ -132,10 +134,14 @@ class Hub:
     async def _ask(self) -> None:
         await asyncio.sleep(GATHER)
         asked, self._asked, self._asking = self._asked, {}, None
-        known = await sync_to_async(_statuses)(list(asked))
-        for call_id, answer in asked.items():
-            if not answer.done():
-                answer.set_result("" if known is None else known.get(call_id, GONE))
+        known: dict[uuid.UUID, str] | None = None
+        try:
+            known = await sync_to_async(_statuses)(list(asked))
+        finally:
+            # Whatever it was, nobody is to wait for ever.
+            for call_id, answer in asked.items():
+                if not answer.done():
+                    answer.set_result("" if known is None else known.get(call_id, GONE))
 
     async def _close(self) -> None:
         _hubs.pop(asyncio.get_running_loop(), None)

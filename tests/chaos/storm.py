@@ -86,8 +86,8 @@ class Processes:
                 env={**os.environ, **SETTINGS, **addresses, "PORT": str(self.port), "HOST": "127.0.0.1"},
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # A kill reaches a server and what it started.
-                start_new_session=True,
+                # A kill reaches gunicorn and what it started.
+                start_new_session="gunicorn" in command,
             )
 
     @staticmethod
@@ -95,6 +95,7 @@ class Processes:
         for process in running:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
             process.wait()
 
 

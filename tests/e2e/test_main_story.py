@@ -17,6 +17,9 @@ DOCUMENT = (
     "The council met on Monday. It decided to plant ninety trees. The cost is met by a donation. Work begins in May."
 )
 
+# Milliseconds without a network, as between two rooms.
+OFFLINE = 10_000
+
 
 def sign_in(page: Page, where: Installation, username: str, path: str = "/") -> None:
     page.goto(f"{where.url}/login/?next={path}")
@@ -127,6 +130,7 @@ def test_the_text_goes_on_after_a_reload_in_a_second_tab_and_after_a_lost_connec
     page.reload()
     expect(page.locator("[data-text]")).to_contain_text(before[:30])
     page.context.set_offline(True)
+    page.wait_for_timeout(OFFLINE)
     page.context.set_offline(False)
 
     for tab in (page, second):
