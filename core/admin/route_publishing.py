@@ -37,7 +37,7 @@ def publish(request: HttpRequest, pk: int, model_admin: RouteAdmin, number: int 
     route = route_for(model_admin, request, pk, "core.publish_route")
     version = get_object_or_404(route.versions, number=number) if number else None
     content = version.content if version else route.content()
-    found = problems(content, known_now())
+    found = problems(content, known_now(content))
     refusals = [problem for problem in found if problem.refused]
     digest = digest_of(content)
     if request.method == "POST" and not refusals:
@@ -89,7 +89,7 @@ def _back(request: HttpRequest, pk: int, model_admin: RouteAdmin) -> HttpRespons
     if before is None or str(before.number) != request.POST.get("number"):
         messages.info(request, "There is nothing to go back to any more: somebody published in the meantime.")
         return back_to(route)
-    refused = [problem for problem in problems(before.content, known_now()) if problem.refused]
+    refused = [problem for problem in problems(before.content, known_now(before.content)) if problem.refused]
     if refused:
         messages.error(request, f"Version {before.number} cannot be followed any more. {refused[0].message}")
         return back_to(route)

@@ -109,7 +109,7 @@ def refusals_of(route: Route, rule: Rule) -> list[str]:
     if rule._state.adding:
         rules.append(rule)
     content = {**route.content(), "rules": [each.as_dict() for each in rules]}
-    return [p.message for p in problems(content, known_now()) if p.refused and p.rule == rules.index(rule)]
+    return [p.message for p in problems(content, known_now(content)) if p.refused and p.rule == rules.index(rule)]
 
 
 def _forms(request: HttpRequest, rule: Rule) -> tuple[OutcomeForm, list[ConditionForm]]:

@@ -49,7 +49,7 @@ class Standing:
 
 def standing_of(route: Route) -> Standing:
     content = route.content()
-    found = problems(content, known_now())
+    found = problems(content, known_now(content))
     rows = list(route.rules.all())
     return Standing(
         published=route.published,

@@ -25,7 +25,8 @@ TABLES: dict[str, tuple[Any, str]] = {
 ALWAYS = "always"
 
 
-def known_now() -> Known:
+def known_now(content: Mapping[str, Any] | None = None) -> Known:
+    """What there is today; of what the conditions of a route's content name, that which is still there."""
     return Known(
         models={model.pk: model for model in ClaudeModel.objects.all()},
         aliases=dict(ModelAlias.objects.values_list("name", "model_id")),
@@ -34,19 +35,30 @@ def known_now() -> Known:
             for row in Classifier.objects.prefetch_related("labels")
         },
         today=timezone.localdate(),
+        there=_there([condition for rule in content["rules"] for condition in rule["conditions"]]) if content else {},
     )
+
+
+def _there(conditions: Collection[Mapping[str, Any]]) -> dict[str, set[Any]]:
+    wanted = {source: keys for source, keys in _wanted(conditions).items() if source != "classifiers"}
+    return {source: set(_names(source, keys)) for source, keys in wanted.items()}
+
+
+def _wanted(conditions: Collection[Mapping[str, Any]]) -> dict[str, set[Any]]:
+    """The rows that conditions name, by the table that they are in."""
+    wanted: dict[str, set[Any]] = {}
+    for stored in conditions:
+        for parameter in _parameters(stored):
+            if parameter.source in TABLES:
+                wanted.setdefault(parameter.source, set()).update(_listed(stored.get(parameter.name)))
+    return wanted
 
 
 class Names:
     """What the rows that conditions name are called; looked up once for all conditions together."""
 
     def __init__(self, conditions: Collection[Mapping[str, Any]]) -> None:
-        wanted: dict[str, set[Any]] = {}
-        for stored in conditions:
-            for parameter in _parameters(stored):
-                if parameter.source in TABLES:
-                    wanted.setdefault(parameter.source, set()).update(_listed(stored.get(parameter.name)))
-        self._names = {source: _names(source, keys) for source, keys in wanted.items()}
+        self._names = {source: _names(source, keys) for source, keys in _wanted(conditions).items()}
 
     def sentence(self, stored: Mapping[str, Any]) -> str:
         """A condition as people read it: «the group is Support»."""

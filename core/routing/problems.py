@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import regex
@@ -41,6 +41,8 @@ class Known:
     aliases: Mapping[str, str]
     labels: Mapping[str, Sequence[str]]
     today: dt.date
+    # Of each kind of rows that conditions name (groups, people …), those that are named and still there.
+    there: Mapping[str, Collection[Any]] = field(default_factory=dict)
 
     def model(self, name: str) -> ClaudeModel | None:
         return self.models.get(self.aliases.get(name, name))
@@ -53,6 +55,7 @@ def problems(content: Mapping[str, Any], known: Known) -> list[Problem]:
     for place, rule in enumerate(rules):
         title = f"Rule {place + 1}"
         found += [Problem(f"{title}: {message}", place) for message in _broken(rule["conditions"], known)]
+        found += [Problem(f"{title}: {message}", place, refused=False) for message in _gone(rule["conditions"], known)]
         found += _outcome(rule, known, title, place)
         if not any(problem.rule == place and problem.refused for problem in found):
             found += _lacking(rule, known, title, place)
@@ -111,6 +114,20 @@ def _lacking(rule: Mapping[str, Any], known: Known, title: str, place: int) -> I
             yield Problem(f"{title}: {named(rule['model'], model)} reads at most {most:,} tokens.", place)
         if condition["kind"] == "structured" and not model.supports("structured_outputs"):
             yield Problem(f"{title}: {named(rule['model'], model)} cannot answer as data.", place)
+
+
+def _gone(conditions: Sequence[Mapping[str, Any]], known: Known) -> Iterator[str]:
+    """Which conditions name rows that are gone; the rest of what they name still counts."""
+    for stored in conditions:
+        condition = CONDITIONS.get(stored.get("kind", ""))
+        for parameter in condition.parameters if condition else ():
+            named_there = stored.get(parameter.name) or []
+            if (
+                condition
+                and parameter.source in known.there
+                and not set(named_there) <= set(known.there[parameter.source])
+            ):
+                yield f"its condition «{condition.label.lower()}» names what is gone, which no request can match."
 
 
 def phasing_out(model: ClaudeModel, today: dt.date) -> str:

@@ -117,6 +117,18 @@ def test_a_rule_without_conditions_reads_as_a_sentence(as_: As, editor: User, ro
     assert "When always" not in shown
 
 
+def test_a_rule_about_a_group_that_was_deleted_is_warned_of(as_: As, publisher: User, route: Route) -> None:
+    support = Group.objects.create(name="Support")
+    route.rules.create(conditions=[{"kind": "group", "groups": [support.pk]}], model="fast")
+    client = as_(publisher)
+    warning = "Rule 1: its condition «group» names what is gone, which no request can match."
+    for deleted in (False, True):
+        for page in ("change", "publish"):
+            assert (warning in client.get(address(page, route.pk)).content.decode()) is deleted
+        if not deleted:
+            support.delete()
+
+
 def test_rules_are_changed_moved_and_deleted(as_: As, editor: User, route: Route) -> None:
     client = as_(editor)
     words(route, client, "first")
