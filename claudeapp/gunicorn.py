@@ -24,6 +24,8 @@ logconfig_dict = settings.LOGGING
 control_socket_disable = True
 # Django has nothing to do when the server starts or stops.
 asgi_lifespan = "off"
+# Bytes: the longest message has less, and each is unmasked byte by byte in the loop that serves all.
+websocket_max_message_size = 2 * 1024 * 1024
 # Seconds: a page answers in far less, and what waits longer is asynchronous.
 timeout = 60
 graceful_timeout = 10

@@ -14,6 +14,7 @@ def _when_asked_for(route: str, module: str, namespace: str | None = None) -> UR
 urlpatterns = [
     path("", include("core.gateway.urls")),
     path("", include("core.gateway.plain.urls")),
+    path("", include("core.sockets.urls")),
     _when_asked_for("admin/", "claudeapp.admin_urls", "admin"),
     _when_asked_for("", "core.pages.urls"),
 ]

@@ -118,7 +118,7 @@ class CallAdmin(Endless, ReadOnly, ModelAdmin[Call]):
             "call": call,
             "trace": trace_of(call),
             "classes": classes_of(call, request),
-            "turns": turns_of(call.request),
+            "turns": turns_of(call.request, "Program" if call.key_id else "Person"),
             "records": list(call.cost_records.all()),
             "failed": list(call.failed_attempts.all()),
             "reruns": list(Call.objects.visible_to(request.user).filter(again_of=call).only("pk", "created_at")[:20]),

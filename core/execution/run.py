@@ -6,6 +6,7 @@ import logging
 import uuid
 
 from core.claude.requests import Sending
+from core.execution.files import with_files
 from core.execution.lease import kept, lease_time
 from core.execution.outcomes import Outcome
 from core.execution.running import Run
@@ -22,12 +23,12 @@ def run_call(call: uuid.UUID | Call, watch: Watch | None = None, sending: Sendin
     """Claim, send and settle one call; answers at once where it is somebody else's or has ended.
 
     A call that was stored as claimed (`claimed_here`) is run as it is. `sending` is the request as a program sent it;
-    without it the call's own is sent, streamed but on the sync lane.
+    without it the call's own is sent, with the files that it names, streamed but on the sync lane.
     """
     mine = _claimed(call)
     if mine is None:
         return Outcome()
-    sending = sending or Sending(mine.request, streamed=mine.lane != Call.Lane.SYNC)
+    sending = sending or Sending(with_files(mine.request), streamed=mine.lane != Call.Lane.SYNC)
     with about(call_id, str(mine.pk)):
         with kept(mine):
             outcome = Run(mine, watch or NobodyWatches(), sending).to_its_end()

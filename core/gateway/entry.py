@@ -56,9 +56,7 @@ def key_of(request: HttpRequest) -> Key:
 
 def secret_of(request: HttpRequest) -> str:
     """What stands in `Authorization: Bearer …` or in `x-api-key`; empty where neither does."""
-    scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-    bearer = token.strip() if scheme.lower() == "bearer" else ""
-    return bearer or str(request.META.get("HTTP_X_API_KEY", "")).strip()
+    return keys.secret_in(request.META)
 
 
 def take(key: Key, input_tokens: int = 0) -> limits.Standing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -31,6 +32,13 @@ def opened_by(secret: str) -> Key | None:
         return None
     _note_use(row.key, now)
     return row.key
+
+
+def secret_in(headers: Mapping[str, Any]) -> str:
+    """What stands in `Authorization: Bearer …` or in `x-api-key`, named as in `META`; empty where neither."""
+    scheme, _, token = str(headers.get("HTTP_AUTHORIZATION", "")).partition(" ")
+    bearer = token.strip() if scheme.lower() == "bearer" else ""
+    return bearer or str(headers.get("HTTP_X_API_KEY", "")).strip()
 
 
 def make_key(

@@ -101,6 +101,7 @@ TASKS: Mapping[str, Task] = {
     "sweep": Task("Lost and forgotten calls", "core.jobs.housekeeping.sweep_once", Each(60)),
     "alarms": Task("Telling people of trouble", "core.jobs.alarms.look_out", Each(60)),
     "retention": Task("Removing old contents", "core.operations.retention.prune_daily", Daily(3, 37)),
+    "chats": Task("Old and deleted chats", "core.chat.ending.tidy", Each(600)),
     "catalogue": Task("Models and prices", "core.jobs.housekeeping.sync_catalogue", Daily(4, 17)),
     # Late enough that the provider has most of yesterday, whose end is midnight UTC.
     "reconciliation": Task("Comparing with Claude's report", "core.jobs.housekeeping.reconcile_days", Daily(6, 41)),

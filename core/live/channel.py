@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import uuid
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import redis
 
 from core.hints.connection import quick_redis
 from core.live.outbox import Told, outbox
+from core.live.stops import stops
 
 log = logging.getLogger(__name__)
 
@@ -19,10 +21,17 @@ def key_of(call_id: uuid.UUID) -> str:
     return f"claudeapp:live:{call_id}"
 
 
+def forget(call_id: uuid.UUID) -> None:
+    """Let go of the words at once; without Redis they go by themselves within an hour."""
+    with contextlib.suppress(redis.RedisError):
+        quick_redis().delete(key_of(call_id))
+
+
 class Publisher:
     """The `Watch` of a worker: publishes what happens to one call. Without Redis the call runs on unwatched."""
 
     def __init__(self, call_id: uuid.UUID) -> None:
+        self._call_id = call_id
         self._told = Told(key_of(call_id))
         self._outbox = outbox()
 
@@ -44,8 +53,8 @@ class Publisher:
         """A browser gets the words only."""
 
     def left(self) -> bool:
-        # The page may come back, and whoever asked by a form wants the answer anyway.
-        return False
+        """Whether somebody asked it to stop. Who only closes the page may come back, and wants the answer anyway."""
+        return stops.asked(self._call_id)
 
 
 def text_so_far(call_id: uuid.UUID) -> str:

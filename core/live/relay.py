@@ -8,8 +8,8 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, NamedTuple
 
 from redis.exceptions import RedisError
 
@@ -29,6 +29,15 @@ _EVENT_ID = re.compile(r"^\d+-\d+$")
 Entries = list[tuple[str, dict[str, str]]]
 
 
+class Heard(NamedTuple):
+    """Something that happened to a call: started, text, status, ended; or, with an empty kind, nothing for a while."""
+
+    kind: str
+    data: str = ""
+    # Where it stands in the stream, to go on behind it; empty where the database said it.
+    position: str = ""
+
+
 def event_text(kind: str, data: Any, event_id: str = "") -> str:
     """One server-sent event; `data` travels as JSON, so that line breaks do."""
     lead = f"id: {event_id}\n" if event_id else ""
@@ -40,31 +49,38 @@ async def events(call_id: uuid.UUID, last_event_id: str = "") -> AsyncIterator[s
 
     What Redis does not have any more, or cannot be asked for, the page reads from the database at the end.
     """
-    position = last_event_id if _EVENT_ID.match(last_event_id) else "0-0"
     # Sent at once, so that the browser and every proxy know that the stream is open.
     yield ": open\n\n"
+    async with contextlib.aclosing(hear(call_id, last_event_id)) as hearing:
+        async for heard in hearing:
+            yield event_text(*heard) if heard.kind else ": still here\n\n"
+
+
+async def hear(call_id: uuid.UUID, last_event_id: str = "") -> AsyncGenerator[Heard]:
+    """What happens to a call from behind `last_event_id` until it ends, as `events` says."""
+    position = last_event_id if _EVENT_ID.match(last_event_id) else "0-0"
     async with watching(call_id) as (hub, news):
         woken = True
         while True:
             entries = await _read_news(hub, call_id, position, news) if woken else []
             position = entries[-1][0] if entries else position
-            for text in _words(entries):
-                yield text
+            for word in _words(entries):
+                yield word
             ended = any(fields["kind"] == "ended" for _, fields in entries)
             woken = not ended and await _heard(news)
             if not woken:
                 status = await hub.status(call_id)
                 # It may have said its last words and ended since they were read.
-                for text in _words(await _read(hub, call_id, position) if status in ENDS and not ended else []):
-                    yield text
-                yield event_text("ended" if status in ENDS else "status", status) if status else ": still here\n\n"
+                for word in _words(await _read(hub, call_id, position) if status in ENDS and not ended else []):
+                    yield word
+                yield Heard("ended" if status in ENDS else "status", status) if status else Heard("")
                 if status in ENDS:
                     return
 
 
-def _words(entries: Entries) -> list[str]:
-    """The events of these entries, but for the end, which is the database's to say."""
-    return [event_text(each["kind"], each["data"], position) for position, each in entries if each["kind"] != "ended"]
+def _words(entries: Entries) -> list[Heard]:
+    """What these entries say, but for the end, which is the database's to say."""
+    return [Heard(each["kind"], each["data"], position) for position, each in entries if each["kind"] != "ended"]
 
 
 async def _read_news(hub: Hub, call_id: uuid.UUID, position: str, news: asyncio.Event) -> Entries:

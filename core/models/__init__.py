@@ -6,6 +6,7 @@ from core.models.budgets import Budget, BudgetNotice, BudgetRequest, BudgetWindo
 from core.models.bulk import BulkRun, SkippedLine, UploadPiece
 from core.models.calls import Call
 from core.models.catalogue import ClaudeModel, Price
+from core.models.chat import Attachment, Conversation, StoredFile, Turn
 from core.models.fallbacks import FallbackChain, FallbackStep
 from core.models.housekeeping import Alarm, PausedQueue, RegularTask
 from core.models.keys import Key, KeySecret
@@ -31,6 +32,7 @@ from core.models.routing import (
 
 __all__ = [
     "Alarm",
+    "Attachment",
     "Batch",
     "BatchPart",
     "BatchRow",
@@ -45,6 +47,7 @@ __all__ = [
     "ClassifierLabel",
     "ClaudeModel",
     "ClosedMonth",
+    "Conversation",
     "CostRecord",
     "FailedAttempt",
     "FallbackChain",
@@ -72,8 +75,10 @@ __all__ = [
     "Rule",
     "SkippedLine",
     "SpendRollup",
+    "StoredFile",
     "SystemPrompt",
     "SystemPromptVersion",
+    "Turn",
     "UploadPiece",
     "User",
     "Variable",

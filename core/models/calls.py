@@ -55,6 +55,10 @@ class CallQuerySet(models.QuerySet["Call"]):
         at_once = [Call.Lane.SYNC, Call.Lane.STREAM]
         return self.filter(status=Call.Status.QUEUED, lane__in=at_once, dispatched_at__lt=before)
 
+    def empty(self) -> int:
+        """Remove what was asked and answered of those that have ended; who asked, how it ended and its cost stay."""
+        return self.filter(status__in=Call.FINISHED).update(pruned_at=timezone.now(), **Call.EMPTIED)
+
     def letters(self) -> CallQuerySet:
         """Dead letters: calls of the queue that used up their attempts, and that nobody has dealt with yet."""
         return self.filter(dead_since__isnull=False)
@@ -139,6 +143,18 @@ class Call(models.Model):
     # Whoever asked by these comes back for the answer; who tries a draft, chats or wants a table's rows now, waits.
     PATIENT_DOORS: ClassVar = [Door.FORM, Door.API]
     FINISHED: ClassVar = [Status.SUCCEEDED, Status.FAILED, Status.DEAD, Status.CANCELED]
+
+    # What remains of its contents once they are removed.
+    EMPTIED: ClassVar[Mapping[str, Any]] = {
+        "inputs": {},
+        "request": {},
+        "text": "",
+        "content": [],
+        "envelope": None,
+        "error_message": "",
+        "request_digest": "",
+        "keep_digest": "",
+    }
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     created_at = models.DateTimeField("asked", default=timezone.now, editable=False)

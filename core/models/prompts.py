@@ -54,6 +54,12 @@ class SystemPrompt(models.Model):
     text = models.TextField(
         help_text="May use the prompt's variables as {{name}}. It is sent before the user's part on each request."
     )
+    in_chat = models.BooleanField(
+        "offered in chats",
+        default=False,
+        help_text="Everybody who may chat can choose it by its name, and a chat follows this text from then on. It can "
+        "use no variables then.",
+    )
     demo = models.BooleanField("demo data", default=False, editable=False)
     updated_at = models.DateTimeField("changed", auto_now=True)
 

@@ -68,6 +68,7 @@ _OPERATE = [
     "view_queues",
     "pause_queue",
     "run_housekeeping",
+    "view_conversation",
     "remove_demo",
 ]
 _ADMINISTER = [
@@ -79,14 +80,17 @@ _ADMINISTER = [
     *(f"{verb}_group" for verb in ("add", "change", "delete", "view")),
 ]
 
+# Everybody with a role may ask Claude in words of their own; for who may not, give a group of your own instead.
+_EVERYBODY = ["use_chat"]
+
 ROLES: dict[str, list[str]] = {
-    "Member": [],
-    "Prompt editor": _EDIT_PROMPTS,
-    "Prompt publisher": _PUBLISH_PROMPTS,
-    "Developer": [*_OWN_KEYS, *_LOOK_AT_CATALOGUE, "view_call", "view_batch"],
-    "Finance": _FINANCE,
-    "Operator": _OPERATE,
-    "Administrator": _ADMINISTER,
+    "Member": _EVERYBODY,
+    "Prompt editor": [*_EVERYBODY, *_EDIT_PROMPTS],
+    "Prompt publisher": [*_EVERYBODY, *_PUBLISH_PROMPTS],
+    "Developer": [*_EVERYBODY, *_OWN_KEYS, *_LOOK_AT_CATALOGUE, "view_call", "view_batch"],
+    "Finance": [*_EVERYBODY, *_FINANCE],
+    "Operator": [*_EVERYBODY, *_OPERATE],
+    "Administrator": [*_EVERYBODY, *_ADMINISTER],
 }
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -25,16 +24,6 @@ log = logging.getLogger(__name__)
 TASK = "retention"
 # Calls of one transaction.
 CHUNK = 500
-_NOTHING: dict[str, Any] = {
-    "inputs": {},
-    "request": {},
-    "text": "",
-    "content": [],
-    "envelope": None,
-    "error_message": "",
-    "request_digest": "",
-    "keep_digest": "",
-}
 
 
 def prune_daily() -> str:
@@ -80,6 +69,6 @@ def _old(since: dt.datetime | None, until: dt.datetime) -> QuerySet[Call]:
 
 def _empty(calls: Sequence[UUID]) -> None:
     with transaction.atomic():
-        Call.objects.filter(pk__in=calls).update(pruned_at=timezone.now(), **_NOTHING)
+        Call.objects.filter(pk__in=calls).empty()
         FailedAttempt.objects.filter(call__in=calls).exclude(error_message="").update(error_message="")
         BatchRow.objects.filter(pk__in=calls).update(cells=None, body="", result=None)

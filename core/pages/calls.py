@@ -19,7 +19,7 @@ from core.costs import budgets
 from core.intake import accept
 from core.jobs.dispatch import dispatch_again
 from core.live.channel import text_so_far
-from core.models import Call, ClaudeModel, CostRecord, FailedAttempt
+from core.models import Call, ClaudeModel, Conversation, CostRecord, FailedAttempt, Turn
 from core.pages import access, answers, words
 from core.pages.budgets import refused
 from core.pages.errors import helpful_404
@@ -142,7 +142,7 @@ def _context(request: HttpRequest, found: Call) -> dict[str, Any]:
         "trace": trace_of(found),
         "entered": _entered(found),
         # What came from a program has no form that it was entered in.
-        "turns": turns_of(found.request) if found.version_id is None else [],
+        "turns": turns_of(found.request, "Program" if found.key_id else "Person") if found.version_id is None else [],
         "wordless": readable(found.content) if found.finished and found.content and not text else "",
         "state_words": {status: glance for status, (glance, _) in states.items()},
         "may_go_alone": access.may_go_alone(request, found),
@@ -151,6 +151,7 @@ def _context(request: HttpRequest, found: Call) -> dict[str, Any]:
         "again": _run_again_as(request, found),
         "may_edit": found.door == Call.Door.FORM and found.pruned_at is None and access.may_use_prompt(request, found),
         "own": access.is_own(request, found),
+        "chat": _turn_of(request, found),
     }
 
 
@@ -159,6 +160,14 @@ def _run_again_as(request: HttpRequest, found: Call) -> Call | None:
     if found.status != Call.Status.DEAD:
         return None
     return access.visible_calls(request).filter(started_by__call=found).order_by("-created_at").first()
+
+
+def _turn_of(request: HttpRequest, found: Call) -> Turn | None:
+    """Where it stands in the visitor's own chat."""
+    if found.door != Call.Door.CHAT:
+        return None
+    own = Conversation.objects.of_person(request.user)
+    return Turn.objects.filter(call=found, conversation__in=own).select_related("conversation").first()
 
 
 def _try(attempt: FailedAttempt) -> Try:

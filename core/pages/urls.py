@@ -21,6 +21,18 @@ from core.pages.bulk_run import (
 from core.pages.call_events import call_events
 from core.pages.calls import call, call_again, call_cancel, call_download, call_now
 from core.pages.catalogue import catalogue
+from core.pages.chat import (
+    chat,
+    chat_again,
+    chat_delete,
+    chat_edit,
+    chat_say,
+    chat_settings,
+    chat_stop,
+    chat_summary,
+    conversation,
+)
+from core.pages.chat_files import chat_file
 from core.pages.health import healthz, readyz
 from core.pages.history import calls
 from core.pages.metrics import metrics
@@ -51,6 +63,16 @@ urlpatterns: list[URLPattern] = [
     path("bulk/<uuid:pk>/discard/", bulk_discard, name="bulk_discard"),
     path("bulk/<uuid:pk>/results.csv", bulk_results, {"kind": "csv"}, name="bulk_csv"),
     path("bulk/<uuid:pk>/results.xlsx", bulk_results, {"kind": "xlsx"}, name="bulk_xlsx"),
+    path("chat/", chat, name="chat"),
+    path("chat/<uuid:pk>/", conversation, name="chat_conversation"),
+    path("chat/<uuid:pk>/say/", chat_say, name="chat_say"),
+    path("chat/<uuid:pk>/summary/", chat_summary, name="chat_summary"),
+    path("chat/<uuid:pk>/settings/", chat_settings, name="chat_settings"),
+    path("chat/<uuid:pk>/delete/", chat_delete, name="chat_delete"),
+    path("chat/<uuid:pk>/<int:turn>/again/", chat_again, name="chat_again"),
+    path("chat/<uuid:pk>/<int:turn>/edit/", chat_edit, name="chat_edit"),
+    path("chat/<uuid:pk>/<int:turn>/stop/", chat_stop, name="chat_stop"),
+    path("chat/files/<uuid:pk>", chat_file, name="chat_file"),
     path("spend/", spend, name="spend"),
     path("spend/export.csv", spend_file, {"kind": "csv"}, name="spend_csv"),
     path("spend/export.xlsx", spend_file, {"kind": "xlsx"}, name="spend_xlsx"),

@@ -93,6 +93,11 @@ CUT_OFF_BY_ITSELF = Fault(
     "The program that asked can allow more: its request says so as «max_tokens».",
 )
 
+CUT_OFF_IN_A_CHAT = Fault(
+    "The answer was cut off: it reached the longest answer that a chat allows.",
+    "Write «Go on», and Claude goes on from there.",
+)
+
 
 def states_of(call: Call) -> dict[str, tuple[str, str]]:
     """For each status, a glance and the sentence that explains it, as they are true of this call."""
@@ -116,6 +121,8 @@ def heard(error_type: str) -> str:
 def stop_of(call: Call) -> Fault | None:
     if call.status != Call.Status.SUCCEEDED:
         return None
+    if call.stop_reason == "max_tokens" and call.door == Call.Door.CHAT:
+        return CUT_OFF_IN_A_CHAT
     if call.stop_reason == "max_tokens" and call.prompt_id is None:
         return CUT_OFF_BY_ITSELF
     return STOPS.get(call.stop_reason)

@@ -9,7 +9,7 @@ from typing import Any
 
 # Characters of one turn that a page shows; a request may be as long as a shelf of books.
 LONGEST_SHOWN = 20_000
-_SPEAKERS = {"user": "Program", "assistant": "Claude", "system": "System prompt"}
+_SPEAKERS = {"assistant": "Claude", "system": "System prompt"}
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,15 @@ class Turn:
     text: str
 
 
-def turns_of(request: Mapping[str, Any]) -> list[Turn]:
+def turns_of(request: Mapping[str, Any], asker: str = "Program") -> list[Turn]:
     """The system prompt and the messages of a request; whatever shape they have, there is something to read."""
     turns = [Turn(_SPEAKERS["system"], readable(request["system"]))] if request.get("system") else []
     messages = request.get("messages")
     for message in messages if isinstance(messages, list) else []:
         if isinstance(message, dict):
             role = str(message.get("role", ""))
-            turns.append(Turn(_SPEAKERS.get(role, role.capitalize()), readable(message.get("content"))))
+            speaker = asker if role == "user" else _SPEAKERS.get(role, role.capitalize())
+            turns.append(Turn(speaker, readable(message.get("content"))))
     return turns
 
 
@@ -58,7 +59,7 @@ def _file(block: Mapping[str, Any]) -> str:
     source = block.get("source")
     if not isinstance(source, dict):
         return _other(block)
-    if source.get("type") == "text":
+    if source.get("type") == "text" and isinstance(source.get("data"), str):
         return f"[{block['type']}]\n{source.get('data', '')}"
     details = [str(block["type"]), str(source.get("media_type") or source.get("url") or source.get("file_id") or "")]
     size = _size(source.get("data"))

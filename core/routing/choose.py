@@ -14,6 +14,8 @@ from core.routing.facts import asked_text, facts_of
 from core.routing.reasons import reason_of
 from core.routing.rules import Compiled, Decision, Outcome, decide
 
+# What was set to a model, by the door that a person came by; at all others it was a prompt.
+_SET_TO: Mapping[str, str] = {Call.Door.CHAT: "This chat is set to"}
 # Said where a rule asks for a batch and somebody waits for the answer.
 LIVE = "its rule says «send as batch», but somebody waits for this answer, so it is given at once"
 
@@ -158,7 +160,7 @@ def _named(call: Call, kept: Mapping[str, Any]) -> Choice:
     """A model that was named itself, or by its alias."""
     asked = kept["asked"]
     model = kept["names"].get(asked, asked)
-    who = "The program asked for" if call.key_id else "This prompt is set to"
+    who = "The program asked for" if call.key_id else _SET_TO.get(call.door, "This prompt is set to")
     return Choice(model, f"{who} this model." if model == asked else f"{who} «{asked}», which stands for {model}.")
 
 

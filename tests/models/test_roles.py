@@ -16,11 +16,11 @@ def test_a_role_has_exactly_the_permissions_it_lists(db: None, role: str) -> Non
     assert sorted(granted) == sorted(set(ROLES[role]))
 
 
-def test_an_editor_may_not_publish_and_a_member_may_nothing(editor: User, publisher: User, member: User) -> None:
+def test_an_editor_may_not_publish_and_a_member_may_only_chat(editor: User, publisher: User, member: User) -> None:
     assert editor.has_perm("core.change_prompt")
     assert not editor.has_perm("core.publish_prompt")
     assert publisher.has_perm("core.publish_prompt")
-    assert not member.get_all_permissions()
+    assert member.get_all_permissions() == {"core.use_chat"}
 
 
 def test_what_was_granted_by_hand_stays(db: None) -> None:

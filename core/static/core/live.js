@@ -1,104 +1,115 @@
-// How does the page of a running call follow it? Server-sent events append text; the end swaps in the finished page.
+// How does a page follow a running call? Server-sent events append text; the end swaps in what is finished.
 (() => {
   "use strict";
 
-  const box = document.querySelector("#call[data-events]");
-  if (!box) return;
-  const announce = document.getElementById("announce");
-  const words = JSON.parse(document.getElementById("state-words").textContent);
-  let status = box.dataset.status;
-  // The server has put the text so far into the page. The stream tells it again from the start, so it is replaced.
-  let told = false;
-  let patience = 1000;
+  function watch(box) {
+    const announce = document.getElementById("announce");
+    const words = JSON.parse(document.getElementById("state-words").textContent);
+    let status = box.dataset.status;
+    // The server has put the text so far into the page. The stream tells it again from the start, so it is replaced.
+    let told = false;
+    let patience = 1000;
 
-  const part = (name) => box.querySelector(`[data-${name}]`);
-  const show = (name, visible) => { const element = part(name); if (element) element.hidden = !visible; };
+    const part = (name) => box.querySelector(`[data-${name}]`);
+    const show = (name, visible) => { const element = part(name); if (element) element.hidden = !visible; };
 
-  function clear() {
-    told = true;
-    part("text").textContent = "";
-  }
+    function clear() {
+      told = true;
+      part("text").textContent = "";
+    }
 
-  function append(piece) {
-    if (!told) clear();
-    const page = document.documentElement;
-    const atEnd = window.innerHeight + window.scrollY >= page.scrollHeight - 60;
-    show("empty", false);
-    part("text").append(piece);
-    part("text").normalize();
-    // Whoever reads along at the end stays there; whoever scrolled up is left alone.
-    if (atEnd && page.scrollHeight > window.innerHeight) window.scrollTo(0, page.scrollHeight);
-  }
+    function append(piece) {
+      if (!told) clear();
+      const page = document.documentElement;
+      const atEnd = window.innerHeight + window.scrollY >= page.scrollHeight - 60;
+      show("empty", false);
+      part("text").append(piece);
+      part("text").normalize();
+      // Whoever reads along at the end stays there; whoever scrolled up is left alone.
+      if (atEnd && page.scrollHeight > window.innerHeight) window.scrollTo(0, page.scrollHeight);
+    }
 
-  async function fetched() {
-    const answer = await fetch(box.dataset.result, { headers: { "HX-Request": "true" }, credentials: "same-origin" });
-    if (answer.status === 404) window.location.reload();
-    if (!answer.ok) throw new Error(String(answer.status));
-    const holder = document.createElement("template");
-    holder.innerHTML = await answer.text();
-    return holder.content;
-  }
+    async function fetched() {
+      const answer = await fetch(box.dataset.result, { headers: { "HX-Request": "true" }, credentials: "same-origin" });
+      if (answer.status === 404) window.location.reload();
+      if (!answer.ok) throw new Error(String(answer.status));
+      const holder = document.createElement("template");
+      holder.innerHTML = await answer.text();
+      return holder.content;
+    }
 
-  // State and facts as the server says them now; the growing text stays.
-  async function refresh() {
-    try {
-      const fresh = await fetched();
-      for (const selector of [".state", "aside"]) {
-        const now = box.querySelector(selector);
-        const next = fresh.querySelector(selector);
-        if (now && next && fresh.querySelector("[data-text]")) now.replaceWith(next);
+    // State and facts as the server says them now; the growing text stays.
+    async function refresh() {
+      try {
+        const fresh = await fetched();
+        for (const selector of [".state", "aside"]) {
+          const now = box.querySelector(selector);
+          const next = fresh.querySelector(selector);
+          if (now && next && fresh.querySelector("[data-text]")) now.replaceWith(next);
+        }
+      } catch {
+        // The next event, or the end, brings it.
       }
-    } catch {
-      // The next event, or the end, brings it.
+    }
+
+    function become(next) {
+      if (next === status) return;
+      status = next;
+      announce.textContent = words[next] || next;
+      document.title = `${words[next] || next}: ${box.dataset.title}`;
+      refresh();
+    }
+
+    async function finish() {
+      try {
+        const fresh = await fetched();
+        const focused = box.contains(document.activeElement);
+        box.replaceChildren(fresh);
+        box.dispatchEvent(new CustomEvent("pages:shown", { bubbles: true }));
+        const state = box.querySelector("[data-state-word]").textContent;
+        document.title = `${state}: ${box.dataset.title}`;
+        announce.textContent = `${state}. ${box.querySelector(".answer") ? "The answer is on the page." : ""}`;
+        const line = box.querySelector("[data-state]");
+        if (focused && line) line.focus();
+      } catch {
+        show("lost", true);
+        window.setTimeout(finish, 2000);
+      }
+    }
+
+    function follow() {
+      const source = new EventSource(box.dataset.events);
+      const on = (kind, act) => source.addEventListener(kind, (event) => act(JSON.parse(event.data)));
+      source.addEventListener("open", () => { patience = 1000; show("lost", false); });
+      on("started", (attempt) => {
+        clear();
+        if (Number(attempt) > 1 || status !== "running") { status = ""; become("running"); }
+      });
+      on("text", (piece) => { if (box.isConnected) append(piece); else source.close(); });
+      on("status", become);
+      on("ended", () => { source.close(); finish(); });
+      source.addEventListener("error", () => {
+        show("lost", true);
+        // The browser comes back by itself and names the last event it saw, unless the server refused it outright.
+        if (source.readyState !== EventSource.CLOSED) return;
+        told = false;
+        window.setTimeout(follow, patience);
+        patience = Math.min(patience * 2, 30000);
+      });
+      window.addEventListener("pagehide", () => source.close(), { once: true });
+      window.addEventListener("pageshow", (event) => { if (event.persisted) window.location.reload(); }, { once: true });
+    }
+
+    follow();
+  }
+
+  // What is on the page now, and what a script puts there later.
+  function start() {
+    for (const box of document.querySelectorAll("[data-events]:not([data-followed])")) {
+      box.dataset.followed = "yes";
+      watch(box);
     }
   }
-
-  function become(next) {
-    if (next === status) return;
-    status = next;
-    announce.textContent = words[next] || next;
-    document.title = `${words[next] || next}: ${box.dataset.title}`;
-    refresh();
-  }
-
-  async function finish() {
-    try {
-      const fresh = await fetched();
-      const focused = box.contains(document.activeElement);
-      box.replaceChildren(fresh);
-      box.dispatchEvent(new CustomEvent("pages:shown", { bubbles: true }));
-      const state = box.querySelector("[data-state-word]").textContent;
-      document.title = `${state}: ${box.dataset.title}`;
-      announce.textContent = `${state}. ${box.querySelector(".answer") ? "The answer is on the page." : ""}`;
-      if (focused) document.getElementById("state").focus();
-    } catch {
-      show("lost", true);
-      window.setTimeout(finish, 2000);
-    }
-  }
-
-  function follow() {
-    const source = new EventSource(box.dataset.events);
-    const on = (kind, act) => source.addEventListener(kind, (event) => act(JSON.parse(event.data)));
-    source.addEventListener("open", () => { patience = 1000; show("lost", false); });
-    on("started", (attempt) => {
-      clear();
-      if (Number(attempt) > 1 || status !== "running") { status = ""; become("running"); }
-    });
-    on("text", append);
-    on("status", become);
-    on("ended", () => { source.close(); finish(); });
-    source.addEventListener("error", () => {
-      show("lost", true);
-      // The browser comes back by itself and names the last event it saw, unless the server refused it outright.
-      if (source.readyState !== EventSource.CLOSED) return;
-      told = false;
-      window.setTimeout(follow, patience);
-      patience = Math.min(patience * 2, 30000);
-    });
-    window.addEventListener("pagehide", () => source.close(), { once: true });
-    window.addEventListener("pageshow", (event) => { if (event.persisted) window.location.reload(); }, { once: true });
-  }
-
-  follow();
+  document.addEventListener("htmx:afterSettle", start);
+  start();
 })();

@@ -1,0 +1,152 @@
+"""How does somebody chat over a WebSocket?
+
+The socket only passes on: what is said becomes a call in the queue like any other, and what is heard is what its page
+would hear. So a socket that breaks loses nothing, and whoever comes back hears the whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import Any
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import Error
+
+from core.live.relay import hear
+from core.sockets import talking
+from core.sockets.entry import StrangerError, request_of
+from core.sockets.frames import Command, EventFrames, Frames, TextFrames, UnreadableError
+from core.sockets.talking import KINDS, MissingError, Said
+
+log = logging.getLogger(__name__)
+
+# Seconds without a frame or an answer after which a socket is closed: a client that vanished does not say so.
+IDLE = 900.0
+# Seconds between two signs of life; proxies on the way close what is silent.
+PING = 25.0
+# Codes of closing that say why: nothing came for long, a frame of bytes, nobody who may speak here any more.
+AWAY, BYTES, STRANGER = 4408, 1003, 4401
+
+
+class ChatSocket(AsyncWebsocketConsumer):  # type: ignore[misc]
+    """One open socket; a message is answered before the next one is read, but for «stop»."""
+
+    frames: Frames
+    answering: asyncio.Task[None] | None = None
+    beating: asyncio.Task[None] | None = None
+
+    async def connect(self) -> None:
+        self.request = request_of(self.scope)
+        self.frames = EventFrames() if self.request.GET.get("format") == "events" else TextFrames()
+        try:
+            self.conversation = await talking.enter(self.request)
+        except (StrangerError, MissingError) as error:
+            log.info("a socket was refused: %s", error)
+            # Before it is accepted that is an answer of 403.
+            await self.close()
+            return
+        await self.accept(headers=[(b"x-claudeapp-conversation", str(self.conversation).encode())])
+        self.active = asyncio.get_running_loop().time()
+        self.beating = asyncio.create_task(self._beat())
+        await self._tell(self.frames.ready(str(self.conversation)))
+        if self.request.GET.get("resume"):
+            await self._carry_out(Command("resume"))
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        self.active = asyncio.get_running_loop().time()
+        if text_data is None or bytes_data is not None:
+            await self.close(BYTES)
+            return
+        try:
+            await self._carry_out(self.frames.read(text_data))
+        except UnreadableError as error:
+            await self._tell(*self.frames.failed(KINDS[UnreadableError], str(error)))
+
+    async def disconnect(self, code: int) -> None:  # noqa: ARG002 - Channels' signature
+        """The call goes on without us."""
+        for task in (self.answering, self.beating):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    async def _carry_out(self, command: Command) -> None:
+        if command.kind == "stop":
+            await self._guarded(command, self._stop())
+            return
+        if isinstance(self.frames, TextFrames):
+            # What a script sends in one go is answered one after another.
+            await self._until_answered()
+        elif command.kind == "resume" and self.answering is not None:
+            self.answering.cancel()
+        await self._guarded(command, self._begin(command))
+
+    async def _until_answered(self) -> None:
+        if self.answering is not None:
+            await asyncio.wait([self.answering])
+
+    async def _guarded(self, command: Command, work: Any) -> None:
+        """Tell the client why something was refused, in the API's words."""
+        try:
+            await work
+        except StrangerError as error:
+            await self._tell(*self.frames.failed(KINDS[StrangerError], "This key or session opens nothing any more."))
+            log.info("a socket was closed: %s", error)
+            await self.close(STRANGER)
+        except tuple(KINDS) as error:
+            kind = next(word for known, word in KINDS.items() if isinstance(error, known))
+            await self._tell(*self.frames.failed(kind, str(error), command.token))
+        except Error:
+            log.exception("a socket cannot reach the database")
+            told = "This server cannot reach its database at the moment."
+            await self._tell(*self.frames.failed("api_error", told, command.token))
+
+    async def _begin(self, command: Command) -> None:
+        if command.kind == "resume":
+            said = await talking.find(self.request, self.conversation, command.turn)
+            if said is None:
+                await self._tell(*self.frames.failed("not_found_error", "Nothing was said here yet."))
+                return
+        else:
+            said = await talking.speak(self.request, self.conversation, command)
+        # There is one answer at a time, so the one before has ended, and its last words are on their way.
+        await self._until_answered()
+        self.conversation = said.conversation
+        await self._tell(self.frames.begun(said.turn, str(said.call), command.token))
+        self.answering = asyncio.create_task(self._answer(said, command.after))
+
+    async def _stop(self) -> None:
+        if not await talking.stop(self.request, self.conversation):
+            await self._tell(*self.frames.failed("api_error", "The answer cannot be stopped at this moment."))
+
+    async def _answer(self, said: Said, after: str) -> None:
+        """Pass on what is heard of a call until it has ended."""
+        try:
+            async with contextlib.aclosing(hear(said.call, after)) as hearing:
+                async for heard in hearing:
+                    self.active = asyncio.get_running_loop().time()
+                    await self._tell(*self.frames.heard(*heard))
+            await self._tell(*self.frames.ended(await talking.outcome(said)))
+        except OSError:
+            # The client has gone while it was told something.
+            return
+        except Error:
+            log.exception("nobody knows how call %s ended", said.call)
+            await self._tell(*self.frames.failed("api_error", "This server cannot reach its database at the moment."))
+
+    async def _beat(self) -> None:
+        """Show that the server lives, and close what nobody uses."""
+        with contextlib.suppress(OSError):
+            while True:
+                await asyncio.sleep(PING)
+                if asyncio.get_running_loop().time() - self.active > IDLE:
+                    await self.close(AWAY)
+                    return
+                await self._tell(self.frames.ping())
+
+    async def _tell(self, *frames: str) -> None:
+        for frame in frames:
+            if frame:
+                await self.send(text_data=frame)
