@@ -14,8 +14,9 @@ from core.batches.sources import WITHOUT_ANSWER
 from core.batches.start import OvertakenError
 from core.batches.starting import begin
 from core.batches.uploads import keep
+from core.intake.again import close_letters
 from core.jobs.batches import nudge
-from core.models import Batch, BatchRow, BulkRun, Prompt, PromptVersion, User
+from core.models import Batch, BatchRow, BulkRun, Call, Handling, Prompt, PromptVersion, User
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,10 @@ def start_run(run: BulkRun, *, live: bool, skip_faulty: bool, address: str) -> b
     """A person has seen the price and wants it; False where it was started, or changed, meanwhile."""
     if not run.ask_to_start(live=live, skip_faulty=skip_faulty, address=address):
         return False
+    if run.again_of is not None:
+        # Those of its rows that were given up in the queue are dealt with by this.
+        rows = Call.objects.filter(batch_row__batch=run.again_of)
+        close_letters(rows, by=run.user, how=Handling.How.AGAIN, note="The rows without an answer were run again.")
     _worked_on(run, small=run.usable <= SMALL_RUN)
     return True
 

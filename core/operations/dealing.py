@@ -7,29 +7,25 @@ go to them, and it reserves its budgets anew. In its transaction the old one lea
 from __future__ import annotations
 
 import datetime as dt
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from core.costs.budgets import OverBudgetError
 from core.intake.accept import InvalidInputsError, accept
-from core.intake.again import Again, NotAgainError, resendable
+from core.intake.again import Again, NotAgainError, close_letters, resendable
 from core.intake.requests import Asking, NotAllowedError, UnreadableRequestError, accept_request
-from core.models import Call, Handling, User
+from core.models import BatchRow, Call, Handling, User
 from core.routing.choose import UnknownModelError
 
 # Each is stored, and reserves, while somebody waits for the page.
 MOST_AT_ONCE = 1000
 # Minutes: what is started later would be better started by somebody who has looked again.
 LONGEST_SPREAD = 24 * 60
-# Rows that are dismissed by one statement.
-CHUNK = 1000
 
 
 @dataclass
@@ -97,24 +93,16 @@ def why_not(call: Call, *, edited: bool = False) -> str:
 
 def dismiss(letters: QuerySet[Call], *, by: User, note: str) -> int:
     """Take dead letters off the list, with a note why; answers how many."""
-    number = 0
-    while taken := _dismiss_some(letters, by, note):
-        number += taken
-    return number
-
-
-def _dismiss_some(letters: QuerySet[Call], by: User, note: str) -> int:
-    with transaction.atomic():
-        found = letters.letters().select_for_update(of=("self",)).order_by("pk")  # type: ignore[attr-defined]
-        chosen: list[uuid.UUID] = list(found.values_list("pk", flat=True)[:CHUNK])
-        rows = [Handling(call_id=pk, by=by, how=Handling.How.DISMISSED, note=note) for pk in chosen]
-        Handling.objects.bulk_create(rows)
-        return Call.objects.filter(pk__in=chosen).update(dead_since=None)
+    return close_letters(letters, by=by, how=Handling.How.DISMISSED, note=note)
 
 
 _OBSTACLES: list[tuple[Callable[[Call, bool], bool], str]] = [
     (lambda call, _: call.pruned_at is not None, "Its contents were removed for their age."),
     (lambda call, _: call.door == Call.Door.CHAT, "It belongs to a conversation, where it can be asked again."),
+    (
+        lambda call, _: BatchRow.objects.filter(pk=call.pk).exists(),
+        "It is a row of a table or a batch, whose page runs all rows without an answer again.",
+    ),
     (lambda call, _: call.user is not None and not call.user.is_active, "Whoever asked may not sign in any more."),
     (lambda call, _: call.key is not None and not call.key.usable(timezone.now()), "Its key opens nothing any more."),
     (

@@ -11,11 +11,23 @@ from django.utils import timezone
 from core.execution.run import run_call
 from core.execution.running import waited_in_the_queue
 from core.intake.accept import accept, run_again
-from core.intake.again import NotAgainError
+from core.intake.again import NotAgainError, close_letters
 from core.intake.requests import Asking, accept_request
 from core.jobs.dispatch import in_queue
 from core.jobs.sweeper import start_due
-from core.models import Budget, Call, CostRecord, FailedAttempt, Handling, Key, Prompt, Reservation, User
+from core.models import (
+    Batch,
+    BatchRow,
+    Budget,
+    Call,
+    CostRecord,
+    FailedAttempt,
+    Handling,
+    Key,
+    Prompt,
+    Reservation,
+    User,
+)
 from core.operations.dealing import dismiss, run_one_again
 from core.operations.dealing import run_again as run_letters_again
 from core.operations.letters import Kind, groups, letters_of
@@ -190,6 +202,16 @@ def test_who_may_not_sign_in_any_more_gets_no_answer(letter: Call, member: User,
     User.objects.filter(pk=member.pk).update(is_active=False)
     with pytest.raises(NotAgainError, match="may not sign in"):
         run_one_again(Call.objects.get(pk=letter.pk), by=operator)
+
+
+def test_a_row_of_a_table_runs_again_with_its_table_only(letter: Call, member: User, operator: User) -> None:
+    batch = Batch.objects.create(user=member, live=True, rows=1)
+    BatchRow.objects.create(call=letter, batch=batch, position=0, custom_id="row-1")
+    with pytest.raises(NotAgainError, match="It is a row of a table"):
+        run_one_again(letter, by=operator)
+    rows = Call.objects.filter(batch_row__batch=batch)
+    assert close_letters(rows, by=member, how=Handling.How.AGAIN, note="The rows were run again.") == 1
+    assert open_letters() == set()
 
 
 def test_dismissed_ones_leave_the_list_and_stay_in_the_history(prompt: Prompt, member: User, operator: User) -> None:
