@@ -63,7 +63,8 @@ def accept_request(body: Mapping[str, Any], asking: Asking, stored: Mapping[str,
     """
     planned = _plan(asking.key, str(body["model"]))
     if not body["model"]:
-        body, stored = {**body, "model": planned.asked}, None
+        named = {"model": planned.asked}
+        body, stored = {**body, **named}, None if stored is None else {**stored, **named}
     check_allowed(asking.key, planned.models, asking.prompt)
     fields = _fields(asking, kept_form(body) if stored is None else stored)
     kept = asking.keeping.find()

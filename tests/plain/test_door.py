@@ -23,6 +23,11 @@ ADDRESSES = [
     ("DELETE", "/api/calls/0b0f9f4e-4f0d-4b0e-8a43-6a31a5a0a001"),
     ("GET", "/api/calls/0b0f9f4e-4f0d-4b0e-8a43-6a31a5a0a001/events"),
     ("GET", "/api/prompts"),
+    ("POST", "/api/bulk"),
+    ("GET", "/api/bulk"),
+    ("GET", "/api/bulk/bulk_nobodys"),
+    ("DELETE", "/api/bulk/bulk_nobodys"),
+    ("GET", "/api/bulk/bulk_nobodys/results"),
 ]
 
 
@@ -78,7 +83,11 @@ def test_the_description_is_open_to_all_and_names_every_address(db: None) -> Non
 
     named = {(method.upper(), path) for path, methods in schema["paths"].items() for method in methods}
     assert named == {
-        (method, path.replace("0b0f9f4e-4f0d-4b0e-8a43-6a31a5a0a001", "{call_id}")) for method, path in ADDRESSES
+        (
+            method,
+            path.replace("0b0f9f4e-4f0d-4b0e-8a43-6a31a5a0a001", "{call_id}").replace("bulk_nobodys", "{bulk_id}"),
+        )
+        for method, path in ADDRESSES
     }
     assert set(schema["components"]["securitySchemes"]) == {"BearerKey", "HeaderKey"}
     for methods in schema["paths"].values():
