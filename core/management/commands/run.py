@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -123,14 +124,17 @@ def _simulator() -> Iterator[None]:
     if not settings.SIMULATED:
         yield
         return
-    command = [sys.executable, "manage.py", "simulator", "--port", str(_simulator_port())]
+    keeper = [sys.executable, "-m", "claudeapp.kept_running"]
+    command = [*keeper, sys.executable, "manage.py", "simulator", "--port", str(_simulator_port())]
     # A session of its own, so that Ctrl-C in the terminal does not stop it before the workers.
     process = subprocess.Popen(command, cwd=settings.BASE_DIR, start_new_session=True, stdout=subprocess.DEVNULL)  # noqa: S603
     try:
         _wait_for(process)
         yield
     finally:
-        process.terminate()
+        # Both of them: the keeper does not pass it on.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
         process.wait()
 
 
@@ -163,8 +167,7 @@ def _run_processes() -> int:
     # Seconds that a call at work has to end after Ctrl-C.
     honcho_manager.KILL_WAIT = STOP_PATIENCE
     manager = honcho_manager.Manager()
-    manager.add_process("web", f"exec {programs['web']}", env=_environment())
-    for name in ("cron", "housekeeper", "worker"):
+    for name in ("web", "cron", "housekeeper", "worker"):
         command = f"exec {sys.executable} -m claudeapp.kept_running {programs[name]}"
         manager.add_process(name, command, env=_environment())
     manager.loop()
