@@ -14,8 +14,9 @@ from core.chat.files import Incoming
 from core.chat.requests import SUMMARISE, context_of, request_of
 from core.chat.tree import tree_of, turns_at
 from core.execution.files import with_texts
+from core.intake.again import close_letters
 from core.intake.requests import Asking, accept_request
-from core.models import Attachment, Call, Conversation, Key, SystemPromptVersion, Turn, User
+from core.models import Attachment, Call, Conversation, Handling, Key, SystemPromptVersion, Turn, User
 from core.prompts.variables import LONGEST_TEXT
 from core.routing.names import for_key
 
@@ -162,6 +163,9 @@ def _exchange(conversation: Conversation, parent: Turn | None, saying: _Saying, 
     if len(context) < len(whole):
         _begin_at(turn, context)
     files.attach(turn, saying.attachments)
+    # Whoever goes on has seen what was given up before.
+    before = Call.objects.filter(turn__conversation=conversation)
+    close_letters(before, by=conversation.user, how=Handling.How.AGAIN, note="The conversation went on.")
     conversation.touch()
     return turn
 

@@ -154,6 +154,8 @@ class Call(models.Model):
         "error_message": "",
         "request_digest": "",
         "keep_digest": "",
+        # What has no contents cannot run again, so there is nothing left to deal with.
+        "dead_since": None,
     }
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -8,6 +8,8 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
+from core.chat.say import Message, begin
+from core.chat.say import again as say_again
 from core.execution.run import run_call
 from core.execution.running import waited_in_the_queue
 from core.intake.accept import accept, run_again
@@ -26,6 +28,7 @@ from core.models import (
     Key,
     Prompt,
     Reservation,
+    Turn,
     User,
 )
 from core.operations.dealing import dismiss, run_one_again
@@ -211,6 +214,24 @@ def test_a_row_of_a_table_runs_again_with_its_table_only(letter: Call, member: U
         run_one_again(letter, by=operator)
     rows = Call.objects.filter(batch_row__batch=batch)
     assert close_letters(rows, by=member, how=Handling.How.AGAIN, note="The rows were run again.") == 1
+    assert open_letters() == set()
+
+
+def test_a_message_of_a_chat_is_asked_again_there_and_going_on_deals_with_it(
+    catalogue: None, member: User, operator: User
+) -> None:
+    turn = begin(member, None, Message("How tall is the tower?"), HAIKU)
+    call = ended_dead(turn.call)
+    with pytest.raises(NotAgainError, match="It belongs to a conversation"):
+        run_one_again(call, by=operator)
+    assert open_letters() == {call.pk}
+    say_again(Turn.objects.get(pk=turn.pk))
+    assert open_letters() == set()
+    assert Handling.objects.get().by == member
+
+
+def test_what_was_emptied_is_no_letter_any_more(letter: Call) -> None:
+    assert Call.objects.filter(pk=letter.pk).empty() == 1
     assert open_letters() == set()
 
 
