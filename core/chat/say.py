@@ -13,12 +13,14 @@ from core.chat.errors import ChatError, FullError, StillAnsweringError
 from core.chat.files import Incoming
 from core.chat.requests import SUMMARISE, context_of, request_of
 from core.chat.tree import tree_of, turns_at
+from core.chat.window import Room
 from core.execution.files import with_texts
 from core.intake.again import close_letters
 from core.intake.requests import Asking, accept_request
 from core.models import Attachment, Call, Conversation, Handling, Key, SystemPromptVersion, Turn, User
 from core.prompts.variables import LONGEST_TEXT
-from core.routing.names import for_key
+from core.routing.choose import Plan
+from core.routing.names import plan_for
 
 LONGEST_GUESSED_TITLE = 60
 TOO_LONG_ALONE = "This message is by itself more than the model can hold. Shorten it, or leave out a file."
@@ -154,11 +156,13 @@ def _exchange(conversation: Conversation, parent: Turn | None, saying: _Saying, 
     path = turns_at(tree_of(conversation).path(parent.pk if parent else None))
     since = since if since is not None else (parent.since_id if parent else None)
     whole = context_of(path, since)
-    context = _fitting(conversation, whole, saying)
+    planned = plan_for(conversation.key, conversation.asked)
+    room = window.room_of(planned)
+    context = _fitting(conversation, whole, saying, room)
     turn = Turn(
         conversation=conversation, parent=parent, kind=saying.kind, text=saying.text, since_id=since, token=saying.token
     )
-    turn.call = _call(conversation, context, saying)
+    turn.call = _call(conversation, context, saying, planned, room.longest_answer)
     turn.save(force_insert=True)
     if len(context) < len(whole):
         _begin_at(turn, context)
@@ -176,23 +180,23 @@ def _begin_at(turn: Turn, context: Sequence[Turn]) -> None:
     turn.save(update_fields=["since"])
 
 
-def _call(conversation: Conversation, context: Sequence[Turn], saying: _Saying) -> Call:
-    room = window.room_of(conversation.asked, conversation.key)
+def _call(
+    conversation: Conversation, context: Sequence[Turn], saying: _Saying, planned: Plan, longest_answer: int
+) -> Call:
     request = request_of(
         context,
         saying.text,
         saying.attachments,
-        model=for_key(conversation.key, conversation.asked),
+        model=planned.asked,
         system=conversation.system.text if conversation.system else "",
-        longest_answer=room.longest_answer,
+        longest_answer=longest_answer,
     )
-    asking = Asking(conversation.user, conversation.key, Call.Door.CHAT, Call.Lane.QUEUE)
+    asking = Asking(conversation.user, conversation.key, Call.Door.CHAT, Call.Lane.QUEUE, planned=planned)
     return accept_request(with_texts(request), asking, stored=request)
 
 
-def _fitting(conversation: Conversation, context: list[Turn], saying: _Saying) -> list[Turn]:
+def _fitting(conversation: Conversation, context: list[Turn], saying: _Saying, room: Room) -> list[Turn]:
     """What of the context is sent along. Raises `FullError` where a person has to decide."""
-    room = window.room_of(conversation.asked, conversation.key)
     system = conversation.system.text if conversation.system else ""
     own = window.of_message(saying.text, saying.attachments) + window.of_text(system)
     if own > room.longest_input:

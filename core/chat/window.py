@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 from core.chat.files import CHARACTERS_PER_TOKEN, LARGEST_REQUEST, MOST_IMAGES
 from core.chat.requests import LONGEST_ANSWER
-from core.models import Attachment, ClaudeModel, CostRecord, Key, Turn
-from core.routing.choose import plan
-from core.routing.names import for_key
+from core.models import Attachment, ClaudeModel, CostRecord, Turn
+from core.routing.choose import Plan
 
 # What a message weighs beside its text, and a model whose window nobody knows.
 OVERHEAD, UNKNOWN_WINDOW = 20, 200_000
@@ -46,10 +45,8 @@ class Window:
         return self.percent >= TELL
 
 
-def room_of(asked: str, key: Key | None = None) -> Room:
-    """Raises `UnknownModelError` where the name leads nowhere any more."""
-    models = plan(for_key(key, asked)).models
-    limits = ClaudeModel.objects.filter(pk__in=models).values_list("max_input_tokens", "max_tokens")
+def room_of(planned: Plan) -> Room:
+    limits = ClaudeModel.objects.filter(pk__in=planned.models).values_list("max_input_tokens", "max_tokens")
     inputs = [most for most, _ in limits if most]
     answers = [most for _, most in limits if most]
     return Room(min(inputs, default=UNKNOWN_WINDOW), min([LONGEST_ANSWER, *answers]))

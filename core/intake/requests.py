@@ -51,6 +51,8 @@ class Asking:
     # Whether an answer given before does, too.
     keeping: Keeping = field(default_factory=Keeping)
     again: Again | None = None
+    # What the request's model leads to, where the caller has looked that up already.
+    planned: Plan | None = None
 
 
 def accept_request(body: Mapping[str, Any], asking: Asking, stored: Mapping[str, Any] | None = None) -> Call:
@@ -61,7 +63,7 @@ def accept_request(body: Mapping[str, Any], asking: Asking, stored: Mapping[str,
     `kept_form(body)`, where the caller has it already. Raises `UnknownModelError`, `NotAllowedError`, `OverBudgetError`
     and `UnreadableRequestError`.
     """
-    planned = _plan(asking.key, str(body["model"]))
+    planned = asking.planned or _plan(asking.key, str(body["model"]))
     if not body["model"]:
         named = {"model": planned.asked}
         body, stored = {**body, **named}, None if stored is None else {**stored, **named}

@@ -22,7 +22,7 @@ from core.models import Call, Conversation, CostRecord, Turn
 from core.pages import answers, words
 from core.pages.answers import Answer
 from core.routing.choose import UnknownModelError
-from core.routing.names import usual
+from core.routing.names import plan_for, usual
 
 # Chats that the list beside the page shows.
 LISTED = 30
@@ -194,7 +194,7 @@ def _beside(request: HttpRequest, conversation: Conversation | None) -> dict[str
 
 def _room(conversation: Conversation) -> Room | None:
     try:
-        return window.room_of(conversation.asked, conversation.key)
+        return window.room_of(plan_for(conversation.key, conversation.asked))
     except UnknownModelError:
         return None
 

@@ -13,6 +13,7 @@ import pytest
 from django.test import Client
 
 from core.batches.start import Row, start
+from core.chat.say import Message, begin
 from core.execution import breaker
 from core.execution.run import run_call
 from core.intake.accept import accept
@@ -62,8 +63,12 @@ def stream(user: User, text: str, _prompt: Prompt) -> None:
             thread.join(LONGEST_WAIT)
 
 
-def chat(user: User, text: str, _prompt: Prompt) -> None:
+def plain_chat(user: User, text: str, _prompt: Prompt) -> None:
     _post(user, "/api/chat", {"prompt": text, "model": "auto", "max_tokens": 200})
+
+
+def conversation(user: User, text: str, _prompt: Prompt) -> None:
+    run_call(begin(user, None, Message(text), asked="auto").call_id)
 
 
 def form(user: User, text: str, prompt: Prompt) -> None:
@@ -85,7 +90,8 @@ def row_of_a_batch(user: User, text: str, _prompt: Prompt) -> None:
 
 DOORS = {
     "/v1/messages": messages,
-    "/api/chat": chat,
+    "/api/chat": plain_chat,
+    "a chat": conversation,
     "/api/calls": calls,
     "a form": form,
     "a row of a batch": row_of_a_batch,
@@ -139,5 +145,5 @@ def leave_room_for_the_answer_only(member: User) -> None:
     """What the classifier is told is so long that its question could cost more than any answer, and than the budget."""
     Classifier.objects.update(instructions="Sort it. " * 100_000)
     Budget.objects.create(
-        name="tight", scope=Budget.Scope.ORGANISATION, period=Budget.Period.MONTH, owner=member, amount=Decimal("0.05")
+        name="tight", scope=Budget.Scope.ORGANISATION, period=Budget.Period.MONTH, owner=member, amount=Decimal("0.20")
     )
