@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -46,9 +47,19 @@ class OperationsAdmin(ReadOnly, ModelAdmin[RegularTask]):
             "operations_resume": ("resume/<slug:name>/", self.resume_queue),
             "operations_run": ("run/<slug:name>/", self.run_task),
         }
-        return [
-            path(route, self.admin_site.admin_view(view), name=f"core_{name}") for name, (route, view) in pages.items()
-        ] + [path("list/", self.admin_site.admin_view(self.operations), name="core_regulartask_changelist")]
+        own = [path(route, self._for_staff(view), name=f"core_{name}") for name, (route, view) in pages.items()]
+        return [*own, path("list/", self._for_staff(self.operations), name="core_regulartask_changelist")]
+
+    def _for_staff(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        """As the admin does it; but a page that draws itself anew after somebody signed out is loaded as a whole."""
+        checked = self.admin_site.admin_view(view)
+
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if request.headers.get("HX-Request") and not self.admin_site.has_permission(request):
+                return HttpResponse(headers={"HX-Refresh": "true"})
+            return checked(request, *args, **kwargs)
+
+        return guarded
 
     def operations(self, request: HttpRequest) -> HttpResponse:
         """The page, or with `?part=1` what of it is drawn anew; with `?still=1` it stays as it is."""

@@ -31,6 +31,10 @@ def resume(name: str) -> bool:
     return bool(PausedQueue.objects.filter(pk=name).delete()[0])
 
 
+def is_paused(name: str) -> bool:
+    return PausedQueue.objects.filter(pk=name).exists()
+
+
 class Pauses:
     """What a worker knows of pauses: read once a second. A database that is away changes nothing that is known."""
 

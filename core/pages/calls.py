@@ -17,7 +17,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from core.costs import budgets
 from core.intake import accept
-from core.jobs.dispatch import dispatch_again
+from core.jobs.dispatch import dispatch_again, queue_of
+from core.jobs.pausing import is_paused
 from core.live.channel import text_so_far
 from core.models import Call, ClaudeModel, Conversation, CostRecord, FailedAttempt, Turn
 from core.pages import access, answers, words
@@ -128,6 +129,7 @@ def _context(request: HttpRequest, found: Call) -> dict[str, Any]:
         "call": found,
         "state": state,
         "explained": explained,
+        "paused": found.status == Call.Status.QUEUED and is_paused(queue_of(found)),
         "text": text,
         "answer": answers.shown(text) if found.finished else None,
         "data": answers.as_data(text) is not None if found.finished else False,

@@ -93,6 +93,12 @@ def test_the_part_that_is_drawn_anew_is_only_that_part_and_can_be_stopped(as_: S
     assert "?part=1" not in client.get(f"{PAGE}?still=1").content.decode()
 
 
+def test_after_signing_out_the_whole_page_is_loaded_and_not_a_piece_of_another(client: Client, db: None) -> None:
+    answer = client.get(f"{PAGE}?part=1", headers={"HX-Request": "true"})
+    assert (answer.content, answer["HX-Refresh"]) == (b"", "true")
+    assert client.get(PAGE).status_code == 302
+
+
 def test_a_queue_is_paused_with_a_note_and_goes_on(as_: SignIn, operator: User) -> None:
     client = as_(operator)
     assert "Pause the queue «calls»?" in client.get(PAUSE).content.decode()

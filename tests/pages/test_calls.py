@@ -19,7 +19,9 @@ from core.execution.run import run_call
 from core.intake.accept import accept
 from core.live.channel import Publisher
 from core.live.outbox import outbox
-from core.models import Call, CostRecord, Prompt, User
+from core.models import Call, CostRecord, PausedQueue, Prompt, User
+from core.operations.dealing import run_one_again
+from tests.letters import given_up
 
 MakeCall = Callable[..., Call]
 MakeRecord = Callable[..., CostRecord]
@@ -132,6 +134,22 @@ def test_a_waiting_call_says_when_it_is_tried_again_and_why(page: Client, member
     assert "tried again by itself at 14:03:05" in words
     assert "2 tries of 5 so far" in words
     assert "Claude said: Overloaded" in words
+
+
+def test_who_waits_is_told_that_the_queue_is_paused(page: Client, member: User, answered: MakeCall) -> None:
+    call = answered(user=member, status=Call.Status.QUEUED)
+    assert "waits for a free worker" in text_of(page, call)
+    PausedQueue.objects.create(name="calls")
+    assert "An administrator has paused this kind of work." in text_of(page, call)
+
+
+def test_who_was_given_up_finds_the_call_that_ran_in_its_place(
+    page: Client, member: User, operator: User, prompt: Prompt
+) -> None:
+    letter = given_up(prompt, member)
+    fresh = run_one_again(letter, by=operator, at=timezone.now() + dt.timedelta(minutes=5))
+    assert fresh.get_absolute_url() in page.get(letter.get_absolute_url()).content.decode()
+    assert "begins in its turn at" in text_of(page, fresh)
 
 
 @pytest.mark.parametrize(
