@@ -117,6 +117,7 @@ UNFOLD: dict[str, Any] = {
                         "active": _among_calls,
                     },
                     _item("Given up", "unsubscribe", "admin:core_letters", "core.view_call"),
+                    _item("Chats", "chat", "admin:core_conversation_changelist", "core.view_conversation"),
                     _item("Batches", "table_rows", "admin:core_batch_changelist", "core.view_batch"),
                 ],
             },

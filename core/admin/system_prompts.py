@@ -24,7 +24,13 @@ class SystemPromptForm(ModelForm[SystemPrompt]):
 
     class Meta:
         model = SystemPrompt
-        fields = ("name", "description", "text")
+        fields = ("name", "description", "text", "in_chat")
+
+    def clean_in_chat(self) -> bool:
+        offered: bool = self.cleaned_data["in_chat"]
+        if offered and (named := names_in(self.cleaned_data.get("text", self.instance.text))):
+            raise forms.ValidationError(f"A chat has no variables, and this text uses {braced(named)}.")
+        return offered
 
     def clean_text(self) -> str:
         text: str = self.cleaned_data["text"]
@@ -53,7 +59,7 @@ class SystemPromptAdmin(Explained, ModelAdmin[SystemPrompt]):
     list_display = ("name", "description", "used", "updated_at")
     search_fields = ("name", "description")
     search_help_text = "Search by name or description"
-    fields = ("name", "description", "text")
+    fields = ("name", "description", "text", "in_chat")
     warn_unsaved_form = True
     change_form_outer_before_template = "admin/core/systemprompt/used.html"
     change_form_outer_after_template = "admin/core/systemprompt/versions.html"
@@ -67,6 +73,12 @@ class SystemPromptAdmin(Explained, ModelAdmin[SystemPrompt]):
     def used(self, system_prompt: Any) -> str:
         number = system_prompt.prompt_count
         return f"{number} prompt{'' if number == 1 else 's'}" if number else "no prompt yet"
+
+    def get_readonly_fields(self, request: HttpRequest, obj: SystemPrompt | None = None) -> tuple[str, ...]:
+        """What chats offer has no draft, so only those who may publish change it."""
+        if request.user.has_perm("core.publish_prompt"):
+            return ()
+        return ("name", "description", "text", "in_chat") if obj is not None and obj.in_chat else ("in_chat",)
 
     def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
         if db_field.name == "text":
@@ -83,6 +95,8 @@ class SystemPromptAdmin(Explained, ModelAdmin[SystemPrompt]):
     def save_model(self, request: HttpRequest, obj: SystemPrompt, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         obj.current_version(signed_in(request))
+        if obj.in_chat and {"text", "in_chat"} & set(form.changed_data):
+            messages.info(request, "Chats that choose it from now on get this text; those that did before keep theirs.")
         older = [str(prompt) for prompt, current in prompts_of(obj) if prompt.published and not current]
         if "text" in form.changed_data and older:
             names = ", ".join(f"«{name}»" for name in older)

@@ -96,6 +96,12 @@ class Conversation(models.Model):
         permissions: ClassVar = [("use_chat", "Can chat with Claude")]
 
     def __str__(self) -> str:
+        # Its title is a person's own words, and this is written in logs and in the administration.
+        return f"chat {self.pk}"
+
+    @property
+    def name(self) -> str:
+        """What its person knows it by."""
         return self.title or "New chat"
 
     def get_absolute_url(self) -> str:

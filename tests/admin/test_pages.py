@@ -14,6 +14,7 @@ LISTS = {
     "core_claudemodel": {"editor", "publisher", "finance", "operator", "administrator"},
     "core_price": {"editor", "publisher", "finance", "operator", "administrator"},
     "core_batch": {"finance", "operator", "administrator"},
+    "core_conversation": {"operator", "administrator"},
     "core_call": {"finance", "operator", "administrator"},
     "core_costrecord": {"finance", "operator", "administrator"},
     "core_budget": {"finance", "administrator"},
