@@ -59,12 +59,15 @@ def chat(request: HttpRequest) -> HttpResponseBase:
 def conversation(request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
     """One chat; `?turn=` shows the branch of that exchange, `?edit=` its words to be changed.
 
-    With `?part=turn` only that exchange, with `?part=facts` only what changes beside it.
+    With `?part=turn` only that exchange, with `?part=facts` only what changes beside it, with `?part=newest` only which
+    exchange is the newest.
     """
     found = _find(request, pk)
     part, wanted = request.GET.get("part"), _number(request.GET.get("turn"))
     if part == "turn":
         return _one(request, found, wanted)
+    if part == "newest":
+        return HttpResponse(str(tree_of(found).newest), content_type="text/plain")
     context = chat_show.page(request, found, wanted, editing=_number(request.GET.get("edit")))
     return render(request, "pages/_chat_facts.html" if part == "facts" else "pages/chat.html", context)
 

@@ -115,7 +115,7 @@ def page(request: HttpRequest, conversation: Conversation, wanted: int | None = 
     last = turns[-1] if turns else None
     return {
         **_beside(request, conversation),
-        "newest": last is None or last.pk == tree.newest,
+        "newest": tree.newest,
         "shown": [shown(turn, tree, turns) for turn in turns],
         "last": last,
         "running": any(not turn.call.finished for turn in turns),

@@ -64,5 +64,17 @@
     }
   });
 
+  // --- Whoever comes back to this tab learns that the chat has gone on in another ---
+  document.addEventListener("visibilitychange", async () => {
+    const chat = document.querySelector("#chat[data-asks]");
+    if (document.hidden || !chat) return;
+    try {
+      const answer = await fetch(chat.dataset.asks, { credentials: "same-origin" });
+      if (answer.ok) chat.querySelector("[data-newer]").hidden = (await answer.text()) === chat.dataset.newest;
+    } catch {
+      // Without a connection nobody can say.
+    }
+  });
+
   enhance(document);
 })();
