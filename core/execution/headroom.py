@@ -21,6 +21,10 @@ class Room:
     left: float
 
     @property
+    def words(self) -> str:
+        return self.kind.replace("-", " ")
+
+    @property
     def share(self) -> float:
         """From 0 to 1."""
         return min(1.0, max(0.0, self.left / self.limit)) if self.limit else 0.0
