@@ -65,8 +65,9 @@ test-live: $(VENV)/.dev  ## the contract tests against the real Claude API (need
 bench: $(VENV)/.dev  ## measure everything at its full size (an hour, 15 GB); runs all parts, ends with 1 where one missed its bound
 	@$(BIN)/python -m tests.bench all
 
-chaos: $(VENV)/.dev  ## 2,000 calls while workers, web, Redis and PostgreSQL are killed, then 1,000 through a narrow gate; SEED=1
+chaos: $(VENV)/.dev  ## 2,000 calls and a table of 5,000 rows while all processes are killed, then 1,000 through a narrow gate; SEED=1
 	$(BIN)/python -m tests.chaos storm --calls 2000 --blows 40 --seed $(or $(SEED),1)
+	$(BIN)/python -m tests.chaos table --rows 5000 --seed $(or $(SEED),1)
 	$(BIN)/python -m tests.chaos gate --calls 1000 --per-minute 60
 
 format: $(VENV)/.dev  ## put the code into shape

@@ -1,6 +1,6 @@
 """`python -m tests.chaos storm --calls 2000 --seed 1`: the long storm, with servers of its own, all of them killed.
 
-`python -m tests.chaos gate` sends 1,000 calls through an upstream that lets 60 a minute pass.
+`python -m tests.chaos table --rows 5000` kills all at each step of a table. `python -m tests.chaos gate` sends 1,000 calls through an upstream that lets 60 a minute pass.
 """
 
 from __future__ import annotations
@@ -31,13 +31,15 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos")
     kinds = parser.add_subparsers(dest="kind", required=True)
-    storm, gate = kinds.add_parser("storm"), kinds.add_parser("gate")
+    storm, gate, table = (kinds.add_parser(kind) for kind in ("storm", "gate", "table"))
     storm.add_argument("--calls", type=int, default=2000)
     storm.add_argument("--blows", type=int, default=40)
     storm.add_argument("--seed", type=int, default=1)
     gate.add_argument("--calls", type=int, default=1000)
     gate.add_argument("--per-minute", type=int, default=60)
-    for each in (storm, gate):
+    table.add_argument("--rows", type=int, default=5000)
+    table.add_argument("--seed", type=int, default=1)
+    for each in (storm, gate, table):
         each.add_argument("--workers", type=int, default=3)
         each.add_argument("--database", choices=["postgres", "sqlite"], default="postgres")
     return parser
@@ -61,9 +63,8 @@ def _run(arguments: argparse.Namespace) -> dict[str, Any]:
         for queue in settings.RQ_QUEUES.values():
             queue["URL"] = url
         began = time.monotonic()
-        found = (
-            _storm(arguments, simulator, redis, url) if arguments.kind == "storm" else _gate(arguments, simulator, url)
-        )
+        kinds = {"storm": _storm, "gate": _gate, "table": _table}
+        found = kinds[arguments.kind](arguments, simulator, redis, url)
         return {"all seconds": round(time.monotonic() - began), **found}
 
 
@@ -88,7 +89,17 @@ def _storm(arguments: argparse.Namespace, simulator: Any, redis: Any, url: str) 
     return {"seed": arguments.seed, **storm.reckoning()}
 
 
-def _gate(arguments: argparse.Namespace, simulator: Any, url: str) -> dict[str, Any]:
+def _table(arguments: argparse.Namespace, simulator: Any, redis: Any, url: str) -> dict[str, Any]:
+    from tests.chaos.tables import TableStorm
+
+    prompt, person = _filled()
+    simulator.state.batches.seconds = 3
+    storm = TableStorm(arguments.rows, arguments.seed, _processes(arguments, url), redis, simulator, prompt, person)
+    storm.rage()
+    return {"seed": arguments.seed, **storm.reckoning()}
+
+
+def _gate(arguments: argparse.Namespace, simulator: Any, _redis: Any, url: str) -> dict[str, Any]:
     from tests.chaos.gate import Gate
 
     prompt, person = _filled()

