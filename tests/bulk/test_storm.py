@@ -29,13 +29,14 @@ def test_after_a_short_storm_each_row_has_ended_once_and_the_ledger_is_the_bill(
         storm = TableStorm(
             rows=600,
             seed=7,
-            processes=Processes(address_of_the_tests_database(), url, tmp_path / "log"),
+            processes=Processes(address_of_the_tests_database(), url, tmp_path / "log", port=environment.free_port()),
             redis=redis,
             simulator=claude,
             prompt=prompt,
             person=member,
             steps=("with Claude", "being collected"),
             with_web=False,
+            patience=120,
         )
 
         storm.rage()

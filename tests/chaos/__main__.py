@@ -1,6 +1,7 @@
 """`python -m tests.chaos storm --calls 2000 --seed 1`: the long storm, with servers of its own, all of them killed.
 
-`python -m tests.chaos table --rows 5000` kills all at each step of a table. `python -m tests.chaos gate` sends 1,000 calls through an upstream that lets 60 a minute pass.
+`python -m tests.chaos table --rows 5000` kills all at each step of a table, and `python -m tests.chaos gate` sends
+1,000 calls through an upstream that lets 60 a minute pass.
 """
 
 from __future__ import annotations

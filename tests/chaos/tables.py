@@ -33,8 +33,8 @@ from tests.chaos.storm import Processes
 
 # Of a hundred rows, how many fail or expire at Claude, and how many are no rows at all.
 ERRORED, EXPIRED, EMPTY = 3, 2, 1
-# Seconds within which everything has ended, between two looks at how far it is, and between two strokes of the clock.
-PATIENCE, LOOK, CLOCK = 300.0, 0.02, 0.5
+# Seconds between two looks at how far it is, and between two strokes of the clock.
+LOOK, CLOCK = 0.02, 0.5
 State, PartState = BulkRun.State, BatchPart.State
 # The steps at which somebody is killed, in their order; see `TableStorm._at`.
 STEPS = ("uploaded", "being read", "being written down", "being marked", "being sent", "with Claude", "being collected")
@@ -55,13 +55,15 @@ class TableStorm:
     steps: tuple[str, ...] = STEPS
     # Whether web is a process of its own, killed with them; otherwise this one answers the person.
     with_web: bool = True
+    # Seconds within which everything has ended.
+    patience: float = 300.0
     struck: Counter[str] = field(default_factory=Counter)
 
     def rage(self) -> None:
         """Upload, start, strike at each step, and wait until every row has ended."""
         self.chance, self.clock_at = random.Random(self.seed), 0.0
         self.running = self._begun()
-        self.deadline = time.monotonic() + PATIENCE
+        self.deadline = time.monotonic() + self.patience
         left = list(self.steps)
         try:
             self._until_ready()
