@@ -53,6 +53,8 @@ SETTINGS = {
     "WORKER_CONCURRENCY": "16",
     "SHUTDOWN_GRACE": "2",
     "LOG_LEVEL": "ERROR",
+    # Two in five tries fail here, so that five in a row are no sign of anything; the breaker opens, but not for long.
+    "BREAKER_SECONDS": "2",
 }
 # Seconds from the last blow within which each call has ended, and what the longest of them takes by itself: two tries
 # that fall silent, and the waits between its tries. Then it is waited for no more.

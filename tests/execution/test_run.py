@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import uuid
 from collections.abc import Callable
 from decimal import Decimal
@@ -149,6 +150,23 @@ def test_a_call_older_than_its_prompt_allows_is_not_tried_again(ask: Ask, prompt
     Call.objects.update(created_at=timezone.now() - dt.timedelta(minutes=6))
 
     assert run_call(call.pk).status == Call.Status.DEAD
+
+
+def test_the_days_that_a_spend_limit_held_a_call_do_not_count(ask: Ask, prompt: Prompt, simulator: Simulator) -> None:
+    prompt.give_up_after = 5
+    prompt.save()
+    call = ask("[[simulate: spend-limit]] text")
+    assert run_call(call.pk).status == Call.Status.WAITING
+    call.refresh_from_db()
+    overloaded = json.loads(json.dumps(call.request).replace("spend-limit", "status=529"))
+    Call.objects.update(created_at=timezone.now() - dt.timedelta(days=20), request=overloaded)
+    assert call.release()
+
+    ended = run_call(call.pk).status
+
+    call.refresh_from_db()
+    assert ended == Call.Status.WAITING, "it is tried again, and not given up for its age"
+    assert call.attempt == 2
 
 
 def test_a_prompt_has_a_number_of_attempts_of_its_own(ask: Ask, prompt: Prompt, simulator: Simulator) -> None:
