@@ -44,8 +44,10 @@ TTL = 30
 NOTE = 0.25
 # Seconds until places that became free are filled, all of them at once.
 GATHER = 0.01
-# Seconds that a pop blocks, that an absent Redis is left alone, and that an answer of Redis may take.
+# Seconds that a pop blocks, and while bulk has all its places; that an absent Redis is left alone, and that an answer
+# of Redis may take.
 POP = 1
+SHORT_POP = 0.05
 PAUSE = 1.0
 ANSWER = 10
 
@@ -141,7 +143,9 @@ class CallWorker(BaseWorker):
         if not open_queues:
             time.sleep(timeout)
             return []
-        popped: Any = self.connection.blpop(list(open_queues), timeout)
+        # Places that bulk may have can become free meanwhile.
+        patience = SHORT_POP if self._places.free <= self._kept_for_people() else timeout
+        popped: Any = self.connection.blpop(list(open_queues), patience)
         return [(open_queues[as_text(popped[0])], as_text(popped[1]))] if popped else []
 
     def _kept_for_people(self) -> int:
