@@ -44,8 +44,7 @@ def _answered(batch: Batch, columns: list[str], fields: list[str]) -> Iterator[N
         repeated = _repeated([row.call for row in chunk])
         for row in chunk:
             call = repeated.get(row.call_id, row.call)
-            number = line_of(row.custom_id) if row.cells is not None else row.position
-            yield number, [*_padded(row.cells, columns), *_answer(call, fields), *_told(call)]
+            yield line_of(row.custom_id), [*_padded(row.cells, columns), *_answer(call, fields), *_told(call)]
 
 
 def _skipped(batch: Batch, columns: list[str], fields: list[str]) -> Iterator[Numbered]:

@@ -13,6 +13,8 @@ from core.models import Batch, BatchRow, BulkRun, Call
 CHUNK = 500
 WITHOUT_ANSWER = (Call.Status.FAILED, Call.Status.DEAD, Call.Status.CANCELED)
 
+REMOVED = "Its contents were removed for their age."
+
 
 @contextmanager
 def table_of(run: BulkRun) -> Iterator[Table]:
@@ -45,7 +47,8 @@ def unanswered_lines(batch: Batch) -> Generator[Line]:
     while chunk := list(rows.filter(position__gt=position)[:CHUNK]):
         position = chunk[-1].position
         for row in chunk:
-            yield Line(line_of(row.custom_id), list(row.cells or []), again_of=row.call_id)
+            fault = REMOVED if row.cells is None else ""
+            yield Line(line_of(row.custom_id), list(row.cells or []), fault, row.call_id)
 
 
 def name_of(line: int) -> str:

@@ -17,7 +17,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from core.jobs.regular import known
-from core.models import BatchRow, Call, FailedAttempt, RegularTask
+from core.models import Batch, BatchRow, BulkRun, Call, FailedAttempt, RegularTask, SkippedLine
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ def prune(days: int) -> int:
     while chunk := list(_old(since, cutoff).values_list("pk", "created_at")[:CHUNK]):
         _empty([pk for pk, _ in chunk])
         number, since = number + len(chunk), chunk[-1][1]
+    _empty_tables(cutoff)
     # What had not ended is looked at again the next time.
     unfinished = _asked(begin, cutoff).exclude(status__in=Call.FINISHED).order_by("created_at")
     reached = unfinished.values_list("created_at", flat=True).first() or cutoff
@@ -72,3 +73,12 @@ def _empty(calls: Sequence[UUID]) -> None:
         Call.objects.filter(pk__in=calls).empty()
         FailedAttempt.objects.filter(call__in=calls).exclude(error_message="").update(error_message="")
         BatchRow.objects.filter(pk__in=calls).update(cells=None, body="", result=None)
+
+
+def _empty_tables(cutoff: dt.datetime) -> None:
+    """What was kept of tables besides their rows: skipped lines, faults, samples, what was put right by hand."""
+    with transaction.atomic():
+        skipped = SkippedLine.objects.filter(batch__created_at__lt=cutoff, batch__status__in=Batch.OVER)
+        skipped.exclude(fault="").update(cells=[], fault="")
+        runs = BulkRun.objects.filter(created_at__lt=cutoff, batch__status__in=Batch.OVER).exclude(samples=[])
+        runs.update(faults=[], samples=[], corrected={})

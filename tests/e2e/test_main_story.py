@@ -241,3 +241,30 @@ def test_a_chat_survives_what_happens_to_browsers_and_workers(page: Page, instal
     expect(page.locator(".turn").nth(3)).to_contain_text("And of the rain?")
     second.close()
     installation.assert_books_agree()
+
+
+def test_a_table_goes_in_and_comes_back_with_an_answer_in_each_row(page: Page, installation: Installation) -> None:
+    sign_in(page, installation, "member", "/bulk/")
+    page.get_by_role("link", name="Upload a table").first.click()
+    page.get_by_label("Prompt").select_option(summary_slug(installation))
+    table = f"Note;Text\n1;{DOCUMENT}\n2;\n3;=1+1 {DOCUMENT}\n".encode()
+    page.get_by_label("Table").set_input_files({"name": "notes.csv", "mimeType": "text/csv", "buffer": table})
+    page.get_by_role("button", name="Upload").click()
+
+    # The column has another name than the variable.
+    page.get_by_label("Document", exact=True).select_option(label="Text")
+    page.get_by_role("button", name="Use these columns").click()
+    expect(page.get_by_text("Line 3: Document: Please fill this in.")).to_be_visible()
+    expect(page.get_by_label("Price and start")).to_contain_text("$")
+    page.get_by_text("I want the answers now").click()
+    page.get_by_label("Skip the 1 row").check()
+    page.get_by_role("button", name="Start 2 rows").click()
+
+    expect(page.locator("#state")).to_have_text("Done", timeout=60_000)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download CSV").click()
+    lines = download.value.path().read_text().splitlines()
+    assert lines[0] == "Note,Text,answer,status,error,model,cost USD"
+    assert [line[:2] for line in lines if line[:2] in {"1,", "2,", "3,"}] == ["1,", "2,", "3,"]
+    assert any(line.startswith("2,,,Skipped,Document: Please fill this in.") for line in lines)
+    installation.assert_books_agree()
