@@ -43,7 +43,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-touched_at', '-id'],
-                'permissions': [('use_chat', 'Can chat with Claude')],
+                'verbose_name': 'chat', 'permissions': [('use_chat', 'Can chat with Claude')],
             },
         ),
         migrations.CreateModel(

@@ -78,6 +78,7 @@ class Conversation(models.Model):
     objects = ConversationQuerySet.as_manager()
 
     class Meta:
+        verbose_name = "chat"
         ordering: ClassVar = ["-touched_at", "-id"]
         constraints: ClassVar = [
             models.UniqueConstraint(

@@ -41,6 +41,8 @@
 
   // --- After a message was sent: its answer is in view, and the next one can be written ---
   document.addEventListener("htmx:afterSettle", (event) => {
+    const problem = document.getElementById("problem");
+    if (problem && event.target === problem) problem.scrollIntoView({ block: "nearest" });
     const chat = document.getElementById("chat");
     if (!chat || !(event.target === chat || event.target.contains(chat))) return;
     enhance(chat);
