@@ -52,7 +52,6 @@ def _begin(run: BulkRun, table: Table) -> None:
         title=run.name,
         columns=table.columns,
         live=run.live,
-        demo=run.prompt.demo,
     )
 
     def linked() -> None:
