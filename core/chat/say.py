@@ -105,6 +105,8 @@ def say(conversation: Conversation, parent: Turn | None, message: Message) -> Tu
 
 def again(turn: Turn, token: str = "") -> Turn:
     """Another answer to the same words; the one there is stays beside it."""
+    if turn.call.pruned_at is not None:
+        raise ChatError("These words are not kept any more.")
     with transaction.atomic():
         saying = _Saying(turn.text, turn.kind, files.again(turn.attachments.all()), token)
         return _exchange(turn.conversation, turn.parent, saying, since=turn.since_id)

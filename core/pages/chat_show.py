@@ -104,7 +104,12 @@ class Shown:
     @property
     def is_lost(self) -> bool:
         """Ended without a word, so that it is not sent on."""
-        return self.call.finished and not self.turn.answered
+        return self.call.finished and not self.turn.answered and not self.is_removed
+
+    @property
+    def is_removed(self) -> bool:
+        """Older than contents are kept."""
+        return self.call.pruned_at is not None
 
 
 def page(request: HttpRequest, conversation: Conversation, wanted: int | None = None, **more: Any) -> dict[str, Any]:

@@ -237,6 +237,8 @@ class TestForgetting:
         ending.tidy()
         page = text_of(me, at("chat_conversation", second))
         assert "New words." in page
+        assert "older than contents are kept" in page
+        assert me.post(at("chat_again", first, first.pk), {"token": "t"}).status_code == 422
         assert Turn.objects.get(pk=first.pk).text == ""
         third = chatting("And now?", after=second)
         assert len(third.call.request["messages"]) == 3
