@@ -13,7 +13,7 @@ from django.urls import URLPattern, path, reverse
 
 from core.admin.base import Endless, ModelAdmin, ReadOnly, action, address, display, page, require
 from core.batches.cancel import cancel
-from core.batches.progress import progress_of
+from core.bulk.progress import progress_of
 from core.models import Batch, BulkRun
 from core.templatetags.admin_words import moment, usd
 

@@ -13,11 +13,9 @@ from core.batches.find import find
 from core.batches.gathering import gather
 from core.batches.leases import LEASE, wait_after
 from core.batches.live import tend_live
-from core.batches.runs import forget_old, look_after
 from core.batches.send import send
 from core.batches.start import forget_abandoned
-from core.batches.telling import tell_people
-from core.models import BatchPart, BulkRun
+from core.models import BatchPart
 
 log = logging.getLogger(__name__)
 
@@ -27,18 +25,14 @@ LONG_ENOUGH = 600.0
 AT_ONCE = 20
 
 
-def tend() -> str:
-    """Send, look for, look at and collect whatever is due; answers how many parts that were."""
+def tend() -> int:
+    """Gather, send, look for, look at and collect whatever is due; answers how many parts that were."""
     until = time.monotonic() + LONG_ENOUGH
     forget_abandoned()
-    for run in BulkRun.objects.due(timezone.now()).order_by("touched_at")[:AT_ONCE]:
-        look_after(run)
     gather()
     count = _tend_parts(until)
     tend_live()
-    tell_people()
-    forget_old()
-    return f"{count} parts of batches looked after"
+    return count
 
 
 def _tend_parts(until: float) -> int:

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 BATCHES = "batches"
 # A name and not the function: it belongs to a room above this one.
-TEND = "core.batches.clock.tend"
+TEND = "core.bulk.clock.tend"
 # Seconds that one piece of work on batches may take: a hundred thousand results come and are booked in it.
 LONGEST = 3600
 # What ended longer ago is no news to anybody.

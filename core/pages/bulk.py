@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from core.batches import runs
+from core.bulk import runs
 from core.models import BulkRun, Prompt
 from core.pages.access import may_read_all, visitor
 from core.pages.bulk_forms import UploadForm

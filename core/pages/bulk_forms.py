@@ -9,7 +9,7 @@ from typing import Any
 from django import forms
 from django.db.models import QuerySet
 
-from core.batches.tables import MOST_BYTES
+from core.bulk.tables import MOST_BYTES
 from core.models import BulkRun, Prompt
 from core.prompts.rendering import specs
 

@@ -9,9 +9,9 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from core.batches import clock
 from core.batches.find import CERTAIN_AFTER
 from core.batches.start import start
+from core.bulk import clock
 from core.models import Batch, BatchPart, Budget, BudgetWindow, Call, CostRecord, Key, User
 from core.simulator.server import Simulator
 from tests.batches.rows import rows

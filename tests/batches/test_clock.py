@@ -8,7 +8,7 @@ import django_rq
 import pytest
 from django.utils.module_loading import import_string
 
-from core.batches import clock
+from core.bulk import clock
 from core.jobs import batches as jobs
 from core.models import Batch
 from tests.batches.conftest import tended

@@ -6,10 +6,10 @@ import io
 
 import pytest
 
-from core.batches.rendering import matched, rendered
-from core.batches.results import result_rows
 from core.batches.start import start
-from core.batches.tables import open_table
+from core.bulk.rendering import matched, rendered
+from core.bulk.results import result_rows
+from core.bulk.tables import open_table
 from core.models import Batch, Budget, Call, Prompt, User
 from core.reports.files import csv_pieces
 from core.simulator.server import Simulator

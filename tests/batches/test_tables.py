@@ -11,8 +11,8 @@ from collections.abc import Callable
 import openpyxl
 import pytest
 
-from core.batches import tables
-from core.batches.tables import BadTableError, open_table
+from core.bulk import tables
+from core.bulk.tables import BadTableError, open_table
 
 
 def read(content: bytes) -> tuple[list[str], list[list[str]]]:

@@ -23,8 +23,8 @@ from django.conf import settings
 from django.core.files import File
 from django.utils import timezone
 
-from core.batches import clock, runs
-from core.batches.results import result_rows
+from core.bulk import clock, runs
+from core.bulk.results import result_rows
 from core.models import (
     BatchPart,
     Budget,

@@ -8,7 +8,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from core.batches import clock
+from core.bulk import clock
 from core.models import Budget, BulkRun, Prompt, User
 from core.simulator.server import Simulator
 from tests.batches.conftest import due_now

@@ -13,7 +13,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from claudeapp.slow_clients import LARGEST_BODY, timed_asgi
-from core.batches import clock
+from core.bulk import clock
 from core.models import Batch, BulkRun, Call, Prompt, UploadPiece
 from core.simulator.server import Simulator
 from tests.batches.test_tables import excel, packed
@@ -88,7 +88,7 @@ def test_where_every_row_has_a_fault_nothing_can_be_started(
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(
     page: Client, upload: Callable[..., BulkRun], claude: Simulator, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    monkeypatch.setattr(f"core.batches.tables.{limit}", 5_000_000)
+    monkeypatch.setattr(f"core.bulk.tables.{limit}", 5_000_000)
     name = "xl/sharedStrings.xml" if limit == "MOST_SHARED_TEXTS" else "xl/worksheets/sheet1.xml"
     run = upload(packed(name, 6_000_000), "bomb.xlsx")
     assert "Unpacked, this Excel file is too large. Save the table as CSV." in text_of(page, run)

@@ -15,7 +15,7 @@ from django.core.mail import EmailMessage
 from django.test import Client
 from django.utils import timezone
 
-from core.batches import clock
+from core.bulk import clock
 from core.execution.run import run_call
 from core.jobs import batches as jobs
 from core.models import Batch, Budget, BudgetRequest, BudgetWindow, BulkRun, Call, Prompt, UploadPiece, User

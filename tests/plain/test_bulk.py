@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from core.batches import clock
+from core.bulk import clock
 from core.execution.run import run_call
 from core.models import Batch, Budget, BudgetWindow, Call, ClaudeModel, Prompt, User
 from core.simulator.server import Simulator

@@ -15,10 +15,10 @@ from core.batches import cancel as canceling
 from core.batches.again import AnotherBatchError, StillComingError
 from core.batches.bodies import encoded
 from core.batches.live import MOST_ROWS
-from core.batches.progress import progress_of
-from core.batches.scripted import Asked, FaultyRowsError, results_of, skipped_of, start_rows
 from core.batches.show import page
 from core.batches.start import BadRowError
+from core.bulk.progress import progress_of
+from core.bulk.scripted import Asked, FaultyRowsError, results_of, skipped_of, start_rows
 from core.gateway.batches import from_thread
 from core.gateway.entry import take
 from core.gateway.errors import Refusal

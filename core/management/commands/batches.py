@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from core.batches.clock import tend
 from core.batches.decide import abandon, look_again, send_again
+from core.bulk.clock import tend
 from core.models import Batch, BatchPart
 
 DECISIONS: Mapping[str, Callable[[BatchPart], bool]] = {

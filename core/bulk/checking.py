@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from core.batches.pricing import Tally
-from core.batches.rendering import Rendered, matched, missing, rendered
-from core.batches.sources import table_of
 from core.batches.start import OvertakenError
-from core.batches.tables import BadTableError, Table
+from core.bulk.pricing import Tally
+from core.bulk.rendering import Rendered, matched, missing, rendered
+from core.bulk.sources import table_of
+from core.bulk.tables import BadTableError, Table
 from core.models import BulkRun
 from core.prompts.conversation import readable
 

@@ -9,11 +9,11 @@ from typing import Any
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
-from core.batches.checking import LEASE, check
-from core.batches.sources import WITHOUT_ANSWER
 from core.batches.start import OvertakenError
-from core.batches.starting import begin
-from core.batches.uploads import keep
+from core.bulk.checking import LEASE, check
+from core.bulk.sources import WITHOUT_ANSWER
+from core.bulk.starting import begin
+from core.bulk.uploads import keep
 from core.intake.again import close_letters
 from core.jobs.batches import nudge
 from core.models import Batch, BatchRow, BulkRun, Call, Handling, Prompt, PromptVersion, User

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from core.batches.sources import name_of
 from core.batches.start import Row
-from core.batches.tables import Line
+from core.bulk.sources import name_of
+from core.bulk.tables import Line
 from core.models import PromptVersion
 from core.prompts.rendering import render, specs
 from core.prompts.variables import UnusableError, VariableSpec

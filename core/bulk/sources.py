@@ -6,8 +6,8 @@ from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 
-from core.batches.tables import Line, Table, open_table
-from core.batches.uploads import opened
+from core.bulk.tables import Line, Table, open_table
+from core.bulk.uploads import opened
 from core.models import Batch, BatchRow, BulkRun, Call
 
 CHUNK = 500

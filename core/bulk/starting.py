@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from django.utils import timezone
 
-from core.batches.checking import LEASE
-from core.batches.rendering import rendered
-from core.batches.sources import table_of
 from core.batches.start import BadRowError, EmptyBatchError, OvertakenError, Row, start
-from core.batches.tables import BadTableError, Table
-from core.batches.uploads import let_go
+from core.bulk.checking import LEASE
+from core.bulk.rendering import rendered
+from core.bulk.sources import table_of
+from core.bulk.tables import BadTableError, Table
+from core.bulk.uploads import let_go
 from core.costs.budgets import OverBudgetError
 from core.costs.windows import window_of
 from core.intake.requests import UnreadableRequestError
