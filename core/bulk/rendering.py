@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from core.batches.start import Row
-from core.bulk.sources import name_of
+from core.bulk.names import name_of
 from core.bulk.tables import Line
 from core.models import PromptVersion
 from core.prompts.rendering import render, specs

@@ -9,7 +9,7 @@ from decimal import Decimal
 from heapq import merge
 from typing import Any
 
-from core.bulk.sources import line_of
+from core.bulk.names import line_of
 from core.models import Batch, BatchRow, Call, SkippedLine
 
 CHUNK = 500

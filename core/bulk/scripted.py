@@ -8,7 +8,7 @@ from typing import Any
 
 from core.batches.again import start_named
 from core.batches.start import Row
-from core.bulk.sources import line_of, name_of
+from core.bulk.names import line_of, name_of
 from core.intake.accept import InvalidInputsError
 from core.intake.by_name import named_inputs
 from core.models import Batch, BatchRow, Call, Key, PromptVersion, SkippedLine

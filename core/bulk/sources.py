@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 
+from core.bulk.names import line_of
 from core.bulk.tables import Line, Table, open_table
 from core.bulk.uploads import opened
 from core.models import Batch, BatchRow, BulkRun, Call
@@ -49,13 +50,3 @@ def unanswered_lines(batch: Batch) -> Generator[Line]:
         for row in chunk:
             fault = REMOVED if row.cells is None else ""
             yield Line(line_of(row.custom_id), list(row.cells or []), fault, row.call_id)
-
-
-def name_of(line: int) -> str:
-    """What a row is called within its batch."""
-    return f"row-{line}"
-
-
-def line_of(custom_id: str) -> int:
-    """The number of the line that a row was made from."""
-    return int(custom_id.rpartition("-")[2])

@@ -18,10 +18,10 @@ from django.views.decorators.http import require_POST, require_safe
 from core.batches import cancel
 from core.batches.live import MOST_ROWS
 from core.bulk import runs
+from core.bulk.names import line_of
 from core.bulk.pricing import drawn_on, live_wait, usual_wait
 from core.bulk.progress import asks_a_person, progress_of
 from core.bulk.results import result_rows
-from core.bulk.sources import line_of
 from core.costs import budgets
 from core.models import Batch, BatchRow, BulkRun, Call, Prompt
 from core.pages.access import visitor

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Any
@@ -54,9 +55,26 @@ _MONEY = {"amount", "saved_by_cache", "saved_by_batch"}
 EVERYTHING = Only("total", "")
 
 
+# The first day that has records which are still pending, where that is known; see `one_moment`.
+_pending_from: ContextVar[dt.date] = ContextVar("pending_from", default=dt.date.min)
+
+
 @contextmanager
 def one_moment() -> Iterator[None]:
-    """All statements inside see the database as it was at the first of them; nothing is written and nobody waits."""
+    """All statements inside see the database as it was at the first of them; nothing is written and nobody waits.
+
+    So it is asked once for which days records are pending: hardly ever for those of long ago, whose sums are whole.
+    """
+    with _one_snapshot():
+        known = _pending_from.set(_first_pending_day())
+        try:
+            yield
+        finally:
+            _pending_from.reset(known)
+
+
+@contextmanager
+def _one_snapshot() -> Iterator[None]:
     if connection.in_atomic_block:
         yield
         return
@@ -68,6 +86,13 @@ def one_moment() -> Iterator[None]:
     finally:
         with connection.cursor() as cursor:
             cursor.execute("ROLLBACK")
+
+
+def _first_pending_day() -> dt.date:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT min(r.booked_on) FROM core_pendingrollup p JOIN core_costrecord r ON r.id = p.record_id")
+        (first,) = cursor.fetchone()
+    return dt.date.max if first is None else _day(first)
 
 
 def total(period: Period, only: Only = EVERYTHING) -> Sums:
@@ -196,11 +221,12 @@ def _arms(
             f" AND grain = %s AND starts_on BETWEEN %s AND %s{among.format('value')}"
         )
         parameters += [dimension, grain, part.first, part.last, *(values or ())]
-    arms.append(
-        f"SELECT starts_on, {column} AS value, {', '.join(MEASURES)} FROM waiting"  # noqa: S608
-        f" WHERE starts_on BETWEEN %s AND %s{among.format(column)}"
-    )
-    parameters += [period.first, period.last, *(values or ())]
+    if period.last >= _pending_from.get():
+        arms.append(
+            f"SELECT starts_on, {column} AS value, {', '.join(MEASURES)} FROM waiting"  # noqa: S608
+            f" WHERE starts_on BETWEEN %s AND %s{among.format(column)}"
+        )
+        parameters += [period.first, period.last, *(values or ())]
     return " UNION ALL ".join(arms), parameters
 
 

@@ -100,6 +100,19 @@ def test_any_two_days_make_whole_months_and_edges_without_a_gap(
     assert amount(Period(dt.date.fromisoformat(first), dt.date.fromisoformat(last))) == expected
 
 
+def test_within_one_moment_what_is_pending_counts_on_whichever_day_it_is(spent: MakeRecord) -> None:
+    days = [dt.date(2026, month, 15) for month in (5, 2, 8, 3)]
+    for number, day in enumerate(days):
+        spent(str(10**number), day)
+    wanted = {Period(day, day): Decimal(10**number) for number, day in enumerate(days)} | {YEAR: Decimal(1111)}
+    for _ in range(len(days) + 1):
+        with sums.one_moment():
+            assert {period: amount(period) for period in wanted} == wanted
+            assert sums.per_values(["model"], YEAR, 5)["model"][0]["claude-haiku-5-5"].amount == 1111
+        roll_up(1)
+    assert not PendingRollup.objects.exists()
+
+
 def test_an_unknown_cost_is_counted_until_a_correction_puts_it_right(spent: MakeRecord) -> None:
     lost = spent(None, DAY)
     roll_up_all()

@@ -13,6 +13,7 @@ from tests import environment
 _TELL = """
 import sys
 heavy = {"anthropic", "httpx2", "unfold.admin", "core.admin", "xlsxwriter", "markdown_it", "django_rq.admin"}
+heavy |= {"openpyxl", "charset_normalizer", "channels", "prometheus_client"}
 print(",".join(sorted(heavy & set(sys.modules))))
 """
 
