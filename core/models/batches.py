@@ -247,17 +247,22 @@ class Batch(models.Model):
 
 class BatchPartQuerySet(models.QuerySet["BatchPart"]):
     def due(self, now: dt.datetime) -> BatchPartQuerySet:
-        """Parts that somebody has to do something about now, and that nobody has in hand."""
+        """Parts that somebody has to do something about now, and that nobody has in hand.
+
+        Without a join, for `claim`: PostgreSQL looks once more at the conditions on a row that it had to wait for, but
+        not at a subquery that had found the row before. Two processes would both have the part, and send it twice.
+        """
         free = Q(lease_until=None) | Q(lease_until__lt=now)
-        ready = self.filter(free, next_at__lte=now, batch__started_at__isnull=False)
-        return ready.exclude(state__in=[*BatchPart.OVER, BatchPart.State.ASKS])
+        started = Exists(Batch.objects.filter(pk=OuterRef("batch"), started_at__isnull=False))
+        return self.filter(free, started, next_at__lte=now).exclude(state__in=[*BatchPart.OVER, BatchPart.State.ASKS])
 
     def claim(self, part_id: int, lease: dt.timedelta) -> BatchPart | None:
         """Take a due part for this process, or None where somebody else has it."""
         now = timezone.now()
         token = secrets.token_hex(8)
         taken = self.due(now).filter(pk=part_id).update(lease_token=token, lease_until=now + lease)
-        return self.select_related("batch").get(pk=part_id) if taken == 1 else None
+        # By its token: whoever has lost it meanwhile must not take the next one's for its own.
+        return self.select_related("batch").filter(pk=part_id, lease_token=token).first() if taken == 1 else None
 
 
 class BatchPart(models.Model):
@@ -338,9 +343,18 @@ class BatchPart(models.Model):
         return self.change(lease_until=None, lease_token="", next_at=timezone.now() + after)
 
     def mark_sending(self, requests: int, lease: dt.timedelta) -> bool:
-        """Note, before anything is sent, that it may have been; False where it was told to stop meanwhile."""
+        """Note, before anything is sent, that it may have been.
+
+        False where it was told to stop meanwhile, or somebody else has it, or has sent it.
+        """
         working = Batch.objects.filter(status__in=[Batch.Status.SUBMITTING, Batch.Status.IN_PROGRESS])
-        held = BatchPart.objects.filter(pk=self.pk, lease_token=self.lease_token, batch__in=working)
+        held = BatchPart.objects.filter(
+            pk=self.pk,
+            lease_token=self.lease_token,
+            lease_until__isnull=False,
+            state=self.State.UNSENT,
+            batch__in=working,
+        )
         now = timezone.now()
         values: dict[str, Any] = {"sending_at": now, "lease_until": now + lease, "tries": self.tries + 1}
         if not held.update(state=self.State.SENDING, sent=requests, **values):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 
 import django_rq
 import pytest
+from django.db import connection, connections, transaction
 from django.utils.module_loading import import_string
 
+from core.batches.leases import LEASE
 from core.bulk import clock
 from core.jobs import batches as jobs
-from core.models import Batch
+from core.models import Batch, BatchPart
 from tests.batches.conftest import tended
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -34,3 +38,45 @@ def test_the_clock_tells_a_worker_only_of_what_is_due(begin: Callable[..., Batch
     assert waiting() == [jobs.TEND]
     tended(batch)
     assert jobs.nudge_if_due() == "nothing to do"
+
+
+def test_of_two_who_take_a_part_at_the_same_moment_one_has_it(begin: Callable[..., Batch]) -> None:
+    begin("one")
+    part = BatchPart.objects.get()
+    second: list[BatchPart | None] = []
+
+    def take() -> None:
+        second.append(BatchPart.objects.claim(part.pk, LEASE))
+        connections.close_all()
+
+    other = threading.Thread(target=take)
+    with transaction.atomic():
+        first = BatchPart.objects.claim(part.pk, LEASE)
+        # It has found the part free, and waits for its row.
+        other.start()
+        _until_somebody_waits()
+    other.join(30)
+
+    assert first is not None
+    assert second == [None]
+    part.refresh_from_db()
+    assert part.lease_token == first.lease_token
+
+
+def _until_somebody_waits() -> None:
+    """SQLite has one writer at a time, who is waited for wherever the other one is."""
+    deadline = time.monotonic() + 20
+    while connection.vendor == "postgresql" and time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                return
+
+
+def test_a_part_that_is_being_sent_is_not_sent_once_more(begin: Callable[..., Batch]) -> None:
+    begin("one")
+    part = BatchPart.objects.claim(BatchPart.objects.get().pk, LEASE)
+    assert part is not None
+    twin = BatchPart.objects.get(pk=part.pk)
+    assert part.mark_sending(1, LEASE)
+    assert not twin.mark_sending(1, LEASE)
