@@ -37,11 +37,6 @@ class CallQuerySet(models.QuerySet["Call"]):
             return self.none()
         return self if user.has_perm("core.view_all_calls") else self.filter(user=user)
 
-    def runnable(self, now: dt.datetime) -> CallQuerySet:
-        """Queued ones, and waiting ones whose time has come; what is for a batch goes with that, and never alone."""
-        ready = Q(status=Call.Status.QUEUED) | Q(status=Call.Status.WAITING, not_before__lte=now)
-        return self.filter(ready & ~Q(lane=Call.Lane.BATCH))
-
     def joining(self) -> CallQuerySet:
         """Single calls that wait for others, to go to Claude with them as a batch."""
         return self.filter(not_before__isnull=False, status=Call.Status.WAITING, lane=Call.Lane.BATCH)
@@ -106,11 +101,12 @@ class CallQuerySet(models.QuerySet["Call"]):
         return _by_id.find(call_id) if taken == 1 else None
 
 
-# `runnable` as a statement that is built once, for each call runs it.
+# Queued ones, and waiting ones whose time has come; what is for a batch goes with that, and never alone. Written as SQL,
+# for each call runs it.
 _CLAIM = """
     UPDATE core_call SET status = 'running', lease_token = %s, lease_until = {lease}, started_at = %s,
         attempt = attempt + 1, sent_at = NULL, classifying = '', not_before = NULL, parked = false
-    WHERE id = %s AND (status = 'queued' OR (status = 'waiting' AND not_before <= %s))"""
+    WHERE id = %s AND (status = 'queued' OR (status = 'waiting' AND not_before <= %s)) AND lane <> 'batch'"""
 
 
 class Call(models.Model):
