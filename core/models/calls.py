@@ -101,8 +101,8 @@ class CallQuerySet(models.QuerySet["Call"]):
         return _by_id.find(call_id) if taken == 1 else None
 
 
-# Queued ones, and waiting ones whose time has come; what is for a batch goes with that, and never alone. Written as SQL,
-# for each call runs it.
+# Queued ones, and waiting ones whose time has come; what is for a batch goes with that, and never alone.
+# Written as SQL, for each call runs it.
 _CLAIM = """
     UPDATE core_call SET status = 'running', lease_token = %s, lease_until = {lease}, started_at = %s,
         attempt = attempt + 1, sent_at = NULL, classifying = '', not_before = NULL, parked = false
