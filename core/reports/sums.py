@@ -51,7 +51,7 @@ class Only:
 # The dearest values of a dimension, the dearest first, and how many values there are.
 Dearest = tuple[dict[str, Sums], int]
 _NAMES = tuple(item.name for item in fields(Sums))
-_MONEY = {"amount", "saved_by_cache", "saved_by_batch"}
+NOTHING = Decimal(0)
 EVERYTHING = Only("total", "")
 
 
@@ -248,12 +248,24 @@ def _ask(statement: str, parameters: Sequence[Any], keys: int) -> Iterator[tuple
         # Days travel as texts, which both databases read as days.
         cursor.execute(statement, [str(item) if isinstance(item, dt.date) else item for item in parameters])
         for row in cursor.fetchall():
-            yield tuple(row[:keys]), Sums(*map(_value, _NAMES, row[keys:]))
+            amount, records, unknown, tokens_in, tokens_out, by_cache, by_batch = row[keys:]
+            # Hundreds of them for a page, so each value is converted in the shortest way.
+            yield (
+                tuple(row[:keys]),
+                Sums(
+                    _money(amount),
+                    int(records or 0),
+                    int(unknown or 0),
+                    int(tokens_in or 0),
+                    int(tokens_out or 0),
+                    _money(by_cache),
+                    _money(by_batch),
+                ),
+            )
 
 
-def _value(name: str, stored: Any) -> Any:
-    number = int(stored or 0)
-    return Decimal(number).scaleb(-PLACES) if name in _MONEY else number
+def _money(stored: Any) -> Decimal:
+    return Decimal(int(stored)).scaleb(-PLACES) if stored else NOTHING
 
 
 def _day(stored: Any) -> dt.date:
