@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from enum import Enum
 
 from core.batches.leases import asks, wait_after
@@ -29,6 +29,8 @@ SKEW = dt.timedelta(minutes=5)
 CERTAIN_AFTER = SENDING_LEASE + dt.timedelta(minutes=5)
 # Between two looks while a batch that may be it is at work.
 LOOK_AGAIN = dt.timedelta(minutes=2)
+# Batches that a person is told the names of.
+MOST_NAMED = 5
 
 
 class Verdict(Enum):
@@ -51,12 +53,18 @@ def find(part: BatchPart, now: dt.datetime) -> None:
     if ours:
         note_sent(part, ours[0])
     elif Verdict.NEVER in verdicts.values():
-        asks(part, f"It may be one of {', '.join(verdicts)}, whose results cannot be read any more.")
+        asks(part, f"It may be one of {_some_of(verdicts)}, whose results cannot be read any more.")
     elif Verdict.NOT_YET in verdicts.values():
-        part.change(problem=f"Sent, perhaps as one of {', '.join(verdicts)}: its results will tell.")
+        part.change(problem=f"Sent, perhaps as one of {_some_of(verdicts)}: its results will tell.")
         part.let_go(LOOK_AGAIN)
     else:
         _not_there(part, now)
+
+
+def _some_of(batch_ids: Collection[str]) -> str:
+    """Names for a sentence, however many there are."""
+    more = len(batch_ids) - MOST_NAMED
+    return ", ".join(list(batch_ids)[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _not_there(part: BatchPart, now: dt.datetime) -> None:

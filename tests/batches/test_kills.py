@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
+import json
 import os
 import signal
 import subprocess
@@ -18,6 +20,7 @@ from core.claude import batches as api
 from core.models import Batch, BatchPart, Budget, BudgetWindow, Call, CostRecord, Key, Reservation
 from core.simulator.server import Simulator
 from tests.batches.conftest import assert_books_are_the_bill, due_now, leases_run_out, statuses, tended
+from tests.batches.rows import request
 from tests.crash.test_killed_workers import address_of_the_tests_database
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -25,6 +28,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 TEXTS = ["one", "two", "[[simulate: batch=errored]]", "four", "five"]
 AFTER = ["succeeded", "succeeded", "failed", "succeeded", "succeeded"]
 LONGEST_WAIT = 60
+# A batch of another program's, with as many requests, of which none is billed.
+ANOTHERS = json.dumps(
+    {
+        "requests": [
+            {"custom_id": f"another-{number}", "params": request("[[simulate: batch=errored]]")} for number in range(2)
+        ]
+    }
+).encode()
 
 
 def killed(step: str, *texts: str) -> None:
@@ -83,6 +94,9 @@ def test_killed_at_any_later_step_every_row_ends_once(
 
 def test_a_batch_that_may_be_anothers_is_waited_for(begin: Callable[..., Batch], claude: Simulator) -> None:
     claude.state.batches.seconds = 600
+    # So many that not all their names fit into a sentence.
+    for _ in range(30):
+        api.create(io.BytesIO(ANOTHERS), {}, within=10)
     batch = begin("one", "two")
     killed("sent and not saved")
     leases_run_out()
