@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db import transaction
 from django.db.models import Count
 
 from core.batches.ending import sum_up
@@ -36,9 +37,13 @@ def end_if_over(batch: Batch) -> bool:
         "errored": counts.get(Call.Status.FAILED, 0) + counts.get(Call.Status.DEAD, 0),
         "canceled": counts.get(Call.Status.CANCELED, 0),
     }
-    if sum(ended.values()) < batch.rows or not batch.mark_live_ended(**ended):
+    if sum(ended.values()) < batch.rows:
         return False
-    sum_up(batch)
+    with transaction.atomic():
+        # Nobody is to see it as ended without what it cost.
+        if not batch.mark_live_ended(**ended):
+            return False
+        sum_up(batch)
     return True
 
 

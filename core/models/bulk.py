@@ -40,7 +40,7 @@ class BulkRunQuerySet(models.QuerySet["BulkRun"]):
         """Take a due run for this process, or None where somebody else has it."""
         now, token = timezone.now(), secrets.token_hex(8)
         taken = self.due(now).filter(pk=pk).update(lease_token=token, lease_until=now + lease)
-        return self.with_its_prompt().get(pk=pk) if taken == 1 else None
+        return self.with_its_prompt().filter(pk=pk, lease_token=token).first() if taken == 1 else None
 
     def with_its_prompt(self) -> BulkRunQuerySet:
         return self.select_related("user", "prompt", "version__route", "version__alias", "version__model", "batch")
