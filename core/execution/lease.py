@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import logging
-import os
 import threading
 import uuid
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from collections.abc import Iterator
 from django.conf import settings
 from django.db import connection
 
+from core.hints.per_process import PerProcess
 from core.models import Call
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def kept(call: Call) -> Iterator[None]:
     Claude may think for minutes without a sign, so the reader of the answer cannot do it; one thread does it for all
     calls of this process.
     """
-    renewer = _of_this_process()
+    renewer = _renewer.get()
     # The call forgets its token when it gives the lease up.
     token = call.lease_token
     renewer.add(call.pk, token)
@@ -41,7 +41,7 @@ def kept(call: Call) -> Iterator[None]:
 
 def held_here() -> dict[uuid.UUID, str]:
     """The calls that run in this process, each with its lease's token."""
-    return _of_this_process().held()
+    return _renewer.get().held()
 
 
 class _Renewer:
@@ -99,15 +99,4 @@ def _beat() -> float:
     return float(settings.CALL_LEASE) / 3
 
 
-_renewers: dict[int, _Renewer] = {}
-_making = threading.Lock()
-
-
-def _of_this_process() -> _Renewer:
-    """A forked child gets its own: threads do not come along."""
-    pid = os.getpid()
-    renewer = _renewers.get(pid)
-    if renewer is None:
-        with _making:
-            renewer = _renewers.setdefault(pid, _renewers.get(pid) or _Renewer())
-    return renewer
+_renewer = PerProcess(_Renewer)

@@ -6,7 +6,6 @@ Redis is asked as often for two hundred calls as for one, and a call does not wa
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 import redis
 
 from core.hints.connection import quick_redis
+from core.hints.per_process import PerProcess
 
 log = logging.getLogger(__name__)
 
@@ -114,15 +114,8 @@ def _write(pipe: redis.client.Pipeline, letter: _Letter) -> None:
         pipe.expire(told.key, KEPT_FOR)
 
 
-_outboxes: dict[int, Outbox] = {}
-_making = threading.Lock()
+_outbox = PerProcess(Outbox)
 
 
 def outbox() -> Outbox:
-    """A forked child gets its own: threads do not come along."""
-    pid = os.getpid()
-    found = _outboxes.get(pid)
-    if found is None:
-        with _making:
-            found = _outboxes.setdefault(pid, _outboxes.get(pid) or Outbox())
-    return found
+    return _outbox.get()
