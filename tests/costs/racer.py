@@ -1,6 +1,7 @@
 """A process that competes for a budget: `python -m tests.costs.racer`, driven by lines on its standard input.
 
-The first line says what to ask for; each further line is a phase, answered by one line of JSON.
+The first line says what to ask for; each further line is a phase, answered by one line of JSON:
+ask, run what was accepted, and look after batches as often as there are lines.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ def say(answer: object) -> None:
 def main() -> None:
     django.setup()
     from core.costs.budgets import OverBudgetError
-    from core.execution.run import run_call
     from core.intake.accept import accept
     from core.models import Call, Prompt, User
+    from tests.lanes import run, tend
 
     asked: dict[str, Any] = json.loads(sys.stdin.readline())
     version = Prompt.objects.get(pk=asked["prompt"]).published
@@ -40,7 +41,10 @@ def main() -> None:
             refused += 1
     say([len(accepted), refused])
     sys.stdin.readline()
-    say([run_call(call.pk).status for call in accepted])
+    say([run(call) for call in accepted])
+    for _ in sys.stdin:
+        tend()
+        say("tended")
 
 
 if __name__ == "__main__":

@@ -24,13 +24,16 @@ from core.costs.budgets import OverBudgetError
 from core.costs.estimate import worst_case
 from core.execution.run import run_call
 from core.intake.accept import accept
-from core.models import Budget, BudgetWindow, Call, CostRecord, Prompt, PromptVersion, Reservation, User
+from core.models import Batch, Budget, BudgetWindow, Call, CostRecord, Prompt, PromptVersion, Reservation, User
 from core.simulator.server import Simulator
 from tests import environment
+from tests.lanes import asked_by, for_lane, run, tend
 
 ROOM = 10
 THREADS = 64
 PROCESSES = 4
+# Of looking after batches: they are gathered and sent in one, and collected in the next.
+ROUNDS = 2
 INPUTS = {"document": "The invoice is due on Friday. Please pay it.", "length": "short"}
 
 T = TypeVar("T")
@@ -39,10 +42,15 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def version(prompt: Prompt, simulator: Simulator) -> PromptVersion:
+def lane() -> str:
+    """Where a test does not go through all of them."""
+    return Call.Lane.SYNC
+
+
+@pytest.fixture
+def version(lane: str, prompt: Prompt, simulator: Simulator) -> PromptVersion:
     prompt.max_tokens = 50
-    prompt.save()
-    return prompt.publish(None)
+    return for_lane(lane, prompt)
 
 
 @pytest.fixture
@@ -85,14 +93,26 @@ def check_accepted(worst: Decimal) -> None:
     assert window.reserved == window.limit
 
 
-def check_settled() -> None:
+def check_waiting(worst: Decimal) -> None:
+    """They wait for a batch with all that they have reserved, and nothing was sent."""
+    assert Call.objects.joining().count() == ROOM
+    assert not CostRecord.objects.exists()
+    check_accepted(worst)
+
+
+def check_settled(lane: str) -> None:
     window = BudgetWindow.objects.get()
+    assert set(Call.objects.values_list("lane", flat=True)) == {lane}
     booked = CostRecord.objects.aggregate(total=Sum("amount"))["total"]
     assert CostRecord.objects.count() == Call.objects.filter(status=Call.Status.SUCCEEDED).count() == ROOM
     assert (window.spent, window.reserved) == (booked, Decimal(0))
     assert 0 < booked < window.limit
     assert not Reservation.objects.filter(released_at=None).exists()
     assert Reservation.objects.aggregate(held=Sum("held"), spent=Sum("spent")) == {"held": 0, "spent": booked}
+    if lane == Call.Lane.BATCH:
+        # They went together, at half the price that each had reserved.
+        assert Batch.objects.get().succeeded == ROOM
+        assert CostRecord.objects.aggregate(total=Sum("saved_by_batch"))["total"] == booked
 
 
 @pytest.mark.parametrize("lane", Call.Lane.values)
@@ -101,7 +121,7 @@ def test_of_64_threads_ten_are_accepted(
 ) -> None:
     def ask() -> Call | None:
         try:
-            return accept(version, INPUTS, user=member, lane=lane)
+            return accept(version, INPUTS, user=member, lane=asked_by(lane))
         except OverBudgetError:
             return None
 
@@ -110,15 +130,19 @@ def test_of_64_threads_ten_are_accepted(
     assert len(calls) == ROOM
     check_accepted(worst)
     waiting = iter(calls)
-    at_once(ROOM, lambda: run_call(next(waiting).pk))
-    check_settled()
+    at_once(ROOM, lambda: run(next(waiting)))
+    if lane == Call.Lane.BATCH:
+        check_waiting(worst)
+        for _ in range(ROUNDS):
+            at_once(PROCESSES, tend)
+    check_settled(lane)
 
 
 @pytest.mark.parametrize("lane", Call.Lane.values)
 def test_of_4_processes_with_64_calls_ten_are_accepted(
     lane: str, budget: Budget, worst: Decimal, version: PromptVersion, member: User
 ) -> None:
-    asked = {"prompt": version.prompt_id, "user": member.pk, "inputs": INPUTS, "lane": lane}
+    asked = {"prompt": version.prompt_id, "user": member.pk, "inputs": INPUTS, "lane": asked_by(lane)}
     with ExitStack() as stack:
         racers = [stack.enter_context(racer()) for _ in range(PROCESSES)]
         phase(racers, {**asked, "times": THREADS // PROCESSES})
@@ -129,8 +153,14 @@ def test_of_4_processes_with_64_calls_ten_are_accepted(
         assert sum(accepted for accepted, _ in results) == ROOM
         check_accepted(worst)
         statuses = [status for result in phase(racers, "run") for status in result]
-    assert statuses == [Call.Status.SUCCEEDED] * ROOM
-    check_settled()
+        if lane == Call.Lane.BATCH:
+            assert statuses == [Call.Status.WAITING] * ROOM
+            check_waiting(worst)
+            for _ in range(ROUNDS):
+                phase(racers, "tend")
+        else:
+            assert statuses == [Call.Status.SUCCEEDED] * ROOM
+    check_settled(lane)
 
 
 def test_while_calls_come_and_end_no_moment_passes_the_limit(
