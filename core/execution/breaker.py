@@ -18,6 +18,8 @@ from django.conf import settings
 from core.claude.errors import ClaudeError
 from core.execution.board import Board
 
+# Seconds that the clocks of two machines may differ.
+CLOCKS_DIFFER = 5.0
 CLOSED, HALF_OPEN, OPEN = pybreaker.STATE_CLOSED, pybreaker.STATE_HALF_OPEN, pybreaker.STATE_OPEN
 
 board = Board()
@@ -107,7 +109,9 @@ def _raise(error: ClaudeError) -> None:
 def _left(opened_at: float | None) -> float:
     if opened_at is None:
         return 0.0
-    return opened_at + settings.BREAKER_SECONDS - dt.datetime.now(dt.UTC).timestamp()
+    left = opened_at + settings.BREAKER_SECONDS - dt.datetime.now(dt.UTC).timestamp()
+    # Opened in the future: the clock was put back since, and nobody is to wait for as much longer.
+    return left if left <= settings.BREAKER_SECONDS + CLOCKS_DIFFER else 0.0
 
 
 def _state_of(model: str) -> BreakerState:

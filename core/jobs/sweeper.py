@@ -72,8 +72,7 @@ def start_due() -> int:
 
 def dispatch_forgotten() -> int:
     """Put those into the queue again that are not there; those that waited longest first."""
-    forgotten = Call.objects.forgotten(timezone.now(), GRACE).order_by("dispatched_at")
-    candidates = list(forgotten.only(*ENOUGH)[:MOST_AT_ONCE])
+    candidates = _perhaps_forgotten()
     if not candidates:
         return 0
     try:
@@ -85,11 +84,22 @@ def dispatch_forgotten() -> int:
     return sum(call.mark_dispatched() and dispatch_again(call) for call in missing)
 
 
+def _perhaps_forgotten() -> list[Call]:
+    """Those that wait longest; of each queue, where they are many, so that one that is paused hides no other."""
+    forgotten = Call.objects.forgotten(timezone.now(), GRACE).order_by("dispatched_at").only(*ENOUGH)
+    oldest = list(forgotten[:MOST_AT_ONCE])
+    if len(oldest) < MOST_AT_ONCE:
+        return oldest
+    return [call for bulk in (False, True) for call in forgotten.of_bulk(bulk=bulk)[:MOST_AT_ONCE]]
+
+
 def release_held() -> None:
     """Give back what nobody will use: what finished calls hold, and calls whose program's server stopped at once."""
     span = lease_time()
     if shortened := Call.objects.leased_too_long(span).renew(span):
         log.warning("the clock was put back; %s calls were leased for longer than anybody leases", shortened)
+    if brought := Call.objects.bring_forward(timezone.now()):
+        log.warning("the clock was put back; %s calls would have waited for as much longer", brought)
     for call in Call.objects.abandoned(timezone.now() - ABANDONED).only(*ENOUGH)[:MOST_AT_ONCE]:
         if budgets.cancel(call):
             log.warning("call %s was stored and never begun; its process is gone", call.pk)
@@ -135,6 +145,7 @@ class Sweeper(threading.Thread):
         # At once: what is compared with later has to be known.
         self._held_at = 0.0
         self._steady = Steady(read_clock)
+        self._latest = timezone.now()
 
     def run(self) -> None:
         while not self._over.is_set():
@@ -152,7 +163,12 @@ class Sweeper(threading.Thread):
 
     def round(self, began: float) -> None:
         """What is to be done `began`, by the steady clock of this process. At rest it is one query."""
-        until = timezone.now() + dt.timedelta(seconds=DUE)
+        now = timezone.now()
+        if now < self._latest - GRACE:
+            # This machine's clock was put back; what it means is looked for at once.
+            self._held_at = began
+        self._latest = now
+        until = now + dt.timedelta(seconds=DUE)
         found = list(Call.objects.to_sweep(until).only(*ENOUGH)[:MOST_AT_ONCE])
         waiting = [call for call in found if call.status == Call.Status.WAITING]
         if began >= self._held_at:

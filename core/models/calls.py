@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.db import connection, models
-from django.db.models import F, Q
+from django.db.models import ExpressionWrapper, F, Q, Value
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 # Before every clock's present.
 LONG_AGO = dt.timedelta(days=1)
+# So much the clocks of two machines may differ before one of them counts as put back.
+CLOCKS_DIFFER = dt.timedelta(seconds=30)
 
 
 class CallQuerySet(models.QuerySet["Call"]):
@@ -42,8 +45,27 @@ class CallQuerySet(models.QuerySet["Call"]):
         return self.filter(not_before__isnull=False, status=Call.Status.WAITING, lane=Call.Lane.BATCH)
 
     def forgotten(self, now: dt.datetime, grace: dt.timedelta) -> CallQuerySet:
-        """Calls for the queue that were put there more than `grace` ago and have not started."""
-        return self.filter(status=Call.Status.QUEUED, lane=Call.Lane.QUEUE, dispatched_at__lt=now - grace)
+        """Calls for the queue that were put there more than `grace` ago and have not started.
+
+        Or, by a clock that was put back since, are to be put there only later.
+        """
+        long_ago = Q(dispatched_at__lt=now - grace) | Q(dispatched_at__gt=now + CLOCKS_DIFFER)
+        return self.filter(long_ago, status=Call.Status.QUEUED, lane=Call.Lane.QUEUE)
+
+    def of_bulk(self, *, bulk: bool) -> CallQuerySet:
+        """Those for the queue of bulk, or those for people's."""
+        return self.filter(door=Call.Door.BULK) if bulk else self.exclude(door=Call.Door.BULK)
+
+    def bring_forward(self, now: dt.datetime) -> int:
+        """Let calls wait as long as they were to, whose clock was put back since; answers of how many.
+
+        A call that began to wait after now shows it. What waits for the end of a spend limit waits for a date.
+        """
+        began = Coalesce("started_at", "created_at")
+        late = ExpressionWrapper(began - Value(now, models.DateTimeField()), models.DurationField())
+        waiting = self.filter(status=Call.Status.WAITING, not_before__isnull=False, parked=False)
+        beyond = waiting.annotate(began=began).filter(began__gt=now + CLOCKS_DIFFER).order_by()
+        return beyond.update(not_before=F("not_before") - late, dispatched_at=F("dispatched_at") - late, started_at=now)
 
     def abandoned(self, before: dt.datetime) -> CallQuerySet:
         """Calls to be answered at once that were stored before then, and that nobody has begun."""
@@ -98,7 +120,9 @@ class CallQuerySet(models.QuerySet["Call"]):
         with direct.cursor() as run:
             run.execute(_CLAIM.format(lease=clock.now_and()), values)
             taken = run.rowcount
-        return _by_id.find(call_id) if taken == 1 else None
+        found = _by_id.find(call_id) if taken == 1 else None
+        # Where this process stood still in between, somebody else may have it by now.
+        return found if found is not None and found.lease_token == values[0] else None
 
 
 # Queued ones, and waiting ones whose time has come; what is for a batch goes with that, and never alone.

@@ -11,18 +11,27 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from core.models import clock
+
 
 class RegularTaskQuerySet(models.QuerySet["RegularTask"]):
     def due(self, now: dt.datetime) -> RegularTaskQuerySet:
-        """Tasks whose time has come and that nobody runs, or whose process showed no sign of life for a lease."""
-        return self.filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now), next_at__lte=now)
+        """Tasks whose time has come and that nobody runs, or whose process showed no sign of life for a lease.
+
+        As with calls, leases are given and judged by the database's clock.
+        """
+        return self.filter(Q(lease_until__isnull=True) | Q(lease_until__lt=clock.after()), next_at__lte=now)
 
     def claim(self, name: str, lease: dt.timedelta) -> RegularTask | None:
         """Take a task that is due, or answer None where it is not or somebody else runs it."""
         now = timezone.now()
-        values = {"lease_token": secrets.token_hex(8), "lease_until": now + lease, "started_at": now}
+        values = {"lease_token": secrets.token_hex(8), "lease_until": clock.after(lease), "started_at": now}
         taken = self.due(now).filter(pk=name).update(**values)
         return self.filter(pk=name, lease_token=values["lease_token"]).first() if taken else None
+
+    def shorten(self, lease: dt.timedelta) -> int:
+        """End leases within one lease that end later than any was given for: the clock was put back since."""
+        return self.filter(lease_until__gt=clock.after(2 * lease)).update(lease_until=clock.after(lease))
 
 
 class RegularTask(models.Model):
@@ -58,7 +67,7 @@ class RegularTask(models.Model):
     # Only the process that holds the lease changes anything; False says that another one has taken the task over.
 
     def renew(self, lease: dt.timedelta) -> bool:
-        return bool(self._mine().update(lease_until=timezone.now() + lease))
+        return bool(self._mine().update(lease_until=clock.after(lease)))
 
     def end(self, seconds: float, next_at: dt.datetime, *, result: str = "", error: str = "") -> bool:
         """It ran to its end, or failed with `error`."""

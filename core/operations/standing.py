@@ -20,6 +20,7 @@ from core.jobs.pausing import queue_names
 from core.jobs.regular import HOUSEKEEPING
 from core.jobs.workers import queued_jobs
 from core.models import BatchPart, BudgetWindow, Call, ClaudeModel, PausedQueue, RegularTask
+from core.models.calls import CallQuerySet
 from core.reports.periods import Period
 from core.reports.sums import Sums, total
 
@@ -125,9 +126,9 @@ def _counted(rows: QuerySet[Any], field: str) -> tuple[int, dt.datetime | None]:
     return number, (rows.order_by(field).values_list(field, flat=True).first() if number else None)
 
 
-def _calls(*, bulk: bool) -> QuerySet[Call]:
+def _calls(*, bulk: bool) -> CallQuerySet:
     queued = Call.objects.filter(status=Call.Status.QUEUED, lane=Call.Lane.QUEUE).order_by()
-    return queued.filter(door=Call.Door.BULK) if bulk else queued.exclude(door=Call.Door.BULK)
+    return queued.of_bulk(bulk=bulk)
 
 
 _WAITING: dict[str, Any] = {

@@ -92,6 +92,14 @@ def test_after_a_while_one_call_tries_it_and_its_answer_closes_it(soon: None) ->
     assert [breaker.seconds_closed_to(MODEL) for _ in range(3)] == [0, 0, 0]
 
 
+def test_a_clock_put_back_leaves_no_model_alone_for_as_much_longer() -> None:
+    fail(5)
+    breaker.board.change(MODEL, opened_at=time.time() + 3600)
+
+    assert not breaker.is_open(MODEL)
+    assert breaker.seconds_closed_to(MODEL) == 0, "it is tried now"
+
+
 def test_it_opens_again_where_the_one_that_tries_fails(soon: None, settings: Settings) -> None:
     half_open()
     settings.BREAKER_SECONDS = 30

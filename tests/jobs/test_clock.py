@@ -112,6 +112,66 @@ def test_a_machine_whose_clock_is_wrong_takes_nobodys_calls(running: Call, monke
     assert abs(clock.read() - time.time()) < 2
 
 
+@pytest.mark.parametrize("begun", [True, False], ids=["refused by Claude", "run again at a pace"])
+def test_a_clock_put_back_lets_no_call_wait_for_as_much_longer(db: None, begun: bool) -> None:
+    """It was to wait for two seconds; by a clock that went an hour ahead then."""
+    then = timezone.now() + HOUR
+    until = then + dt.timedelta(seconds=2)
+    call = Call.objects.create(
+        status=Call.Status.WAITING,
+        created_at=then,
+        started_at=then if begun else None,
+        not_before=until,
+        dispatched_at=until,
+    )
+
+    for _ in range(2):
+        sweep()
+        call.refresh_from_db()
+        assert (call.status, call.not_before) == (Call.Status.WAITING, call.dispatched_at)
+        assert call.not_before is not None
+        assert 0 < (call.not_before - timezone.now()).total_seconds() < 3
+
+
+def test_what_waits_for_a_date_or_was_asked_just_now_waits_on(db: None) -> None:
+    soon, tomorrow = timezone.now() + dt.timedelta(seconds=20), timezone.now() + 24 * HOUR
+    parked = Call.objects.create(
+        status=Call.Status.WAITING, parked=True, started_at=timezone.now() + HOUR, not_before=tomorrow
+    )
+    again = Call.objects.create(status=Call.Status.WAITING, started_at=soon, not_before=tomorrow)
+
+    sweep()
+
+    for call in (parked, again):
+        call.refresh_from_db()
+        assert call.not_before == tomorrow
+
+
+def test_a_call_that_was_queued_before_the_clock_was_put_back_and_lost_is_found(db: None) -> None:
+    Call.objects.create(dispatched_at=timezone.now() + HOUR)
+
+    assert sweep().dispatched == 1
+
+
+def test_a_worker_looks_at_once_when_its_clock_was_put_back(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = timezone.now
+    monkeypatch.setattr(timezone, "now", lambda: right() + HOUR)
+    sweeper = Sweeper(threading.Event())
+    began = time.monotonic()
+    sweeper.round(began)
+    until = timezone.now() + dt.timedelta(seconds=60)
+    call = Call.objects.create(
+        status=Call.Status.WAITING, started_at=timezone.now(), not_before=until, dispatched_at=until
+    )
+    monkeypatch.undo()
+
+    sweeper.round(began + 1)
+
+    call.refresh_from_db()
+    assert call.not_before is not None
+    assert (call.not_before - timezone.now()).total_seconds() < 61
+
+
 def test_an_even_clock_is_trusted(settings: Settings) -> None:
     settings.CALL_LEASE = 3
     steady = Steady(time.time)

@@ -114,6 +114,28 @@ def test_two_who_tick_at_once_run_a_task_once() -> None:
     assert ran == ["slow"]
 
 
+def test_a_machine_whose_clock_is_wrong_takes_no_task_that_runs_elsewhere(
+    rows: dict[str, RegularTask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due("good")
+    assert RegularTask.objects.claim("good", regular.LEASE) is not None
+    right = timezone.now
+    monkeypatch.setattr(timezone, "now", lambda: right() + 60 * MINUTE)
+
+    assert run("good") is False
+
+
+def test_a_clock_put_back_keeps_no_task_of_a_dead_process_for_as_long(rows: dict[str, RegularTask]) -> None:
+    due("good")
+    RegularTask.objects.filter(pk="good").update(lease_token="dead", lease_until=timezone.now() + 60 * MINUTE)
+
+    assert run_due() == "nothing is due"
+
+    row = RegularTask.objects.get(pk="good")
+    assert row.lease_until is not None
+    assert row.lease_until - timezone.now() <= regular.LEASE
+
+
 def test_a_task_whose_process_died_is_taken_over_when_its_lease_is_over(rows: dict[str, RegularTask]) -> None:
     due("good")
     dead = RegularTask.objects.claim("good", dt.timedelta(seconds=-1))

@@ -14,7 +14,8 @@ from core.execution.run import run_call
 from core.execution.watching import NobodyWatches
 from core.intake.accept import accept
 from core.intake.keys import make_key
-from core.jobs.dispatch import in_queue, job_id_of, queue
+from core.jobs import sweeper
+from core.jobs.dispatch import dispatch_again, in_queue, job_id_of, queue
 from core.jobs.sweeper import Swept, sweep
 from core.models import Budget, Call, CostRecord, IdempotencyToken, Prompt, Reservation, User
 
@@ -72,6 +73,22 @@ def test_a_call_that_redis_forgot_is_queued_again(ask: Ask) -> None:
     assert sweep() == Swept(dispatched=1)
     assert in_queue() == {job_id_of(call.pk)}
     assert sweep() == Swept()
+
+
+def test_a_long_queue_that_is_paused_hides_no_forgotten_call_of_another(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeper, "MOST_AT_ONCE", 2)
+    for _ in range(3):
+        row = Call.objects.create(door=Call.Door.BULK)
+        assert dispatch_again(row)
+        age(row, 600)
+    call = ask()
+    redis.Redis.from_url(django_settings.REDIS_URL).delete(queue().key)
+    age(call)
+
+    assert sweep() == Swept(dispatched=1)
+    assert job_id_of(call.pk) in in_queue()
 
 
 def test_without_redis_a_call_is_stored_and_waits(

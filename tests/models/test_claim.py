@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
-from core.models import Call
+from core.models import Call, direct
 
 LEASE, MINUTE = dt.timedelta(seconds=30), dt.timedelta(minutes=1)
 Status, Lane = Call.Status, Call.Lane
@@ -39,3 +40,33 @@ def test_a_call_is_claimed_once_and_only_where_it_is_to_run(
     assert Call.objects.claim(call.pk, LEASE) is None
     call.refresh_from_db()
     assert call.status == (Status.RUNNING if taken else status)
+
+
+def test_whoever_stood_still_after_a_claim_does_not_run_what_another_process_has_by_then(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine may be put to sleep between two statements for longer than a lease."""
+    call = Call.objects.create()
+    cursor = direct.cursor
+
+    def and_stands_still() -> Any:
+        monkeypatch.setattr(direct, "cursor", cursor)
+        return _Slow(cursor(), call)
+
+    monkeypatch.setattr(direct, "cursor", and_stands_still)
+
+    assert Call.objects.claim(call.pk, LEASE) is None
+
+
+class _Slow:
+    """A cursor after whose statement another process takes the call."""
+
+    def __init__(self, cursor: Any, call: Call) -> None:
+        self._cursor, self._call = cursor, call
+
+    def __enter__(self) -> Any:
+        return self._cursor.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        self._cursor.__exit__(*error)
+        Call.objects.filter(pk=self._call.pk).update(lease_token="another's")
