@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from heapq import merge
 from typing import Any
 
 from core.bulk.names import line_of
+from core.bulk.newest import newest_of
 from core.models import Batch, BatchRow, Call, SkippedLine
 
 CHUNK = 500
@@ -25,8 +25,9 @@ Numbered = tuple[int, list[Any]]
 def result_rows(batch: Batch) -> Iterator[list[Any]]:
     """A heading and then each row in the order of the table; a structured answer is spread over columns.
 
-    A row that failed and was run again with success has that answer; one that was skipped has its fault. For
-    `reports.files.csv_pieces` and `reports.workbook.xlsx_pieces`, which defuse what a spreadsheet would execute.
+    A row that failed and was run again says what became of that, however often it was; one that was skipped has its
+    fault. For `reports.files.csv_pieces` and `reports.workbook.xlsx_pieces`, which defuse what a spreadsheet would
+    execute.
     """
     columns: list[str] = batch.columns or []
     fields = _fields(batch)
@@ -41,9 +42,9 @@ def _answered(batch: Batch, columns: list[str], fields: list[str]) -> Iterator[N
     rows = rows.only("position", "custom_id", "cells", *_NEEDED).order_by("position")
     while chunk := list(rows.filter(position__gt=position)[:CHUNK]):
         position = chunk[-1].position
-        repeated = _repeated([row.call for row in chunk])
+        newest = newest_of([row.call for row in chunk])
         for row in chunk:
-            call = repeated.get(row.call_id, row.call)
+            call = newest.get(row.call_id, row.call)
             yield line_of(row.custom_id), [*_padded(row.cells, columns), *_answer(call, fields), *_told(call)]
 
 
@@ -60,16 +61,6 @@ def _skipped(batch: Batch, columns: list[str], fields: list[str]) -> Iterator[Nu
 
 def _padded(cells: Sequence[Any] | None, columns: list[str]) -> list[Any]:
     return [*(cells or []), *[""] * len(columns)][: len(columns)]
-
-
-def _repeated(calls: Sequence[Call]) -> dict[uuid.UUID, Call]:
-    """For those that have no answer, the call that repeated each with success."""
-    without = [call.pk for call in calls if call.finished and call.status != Call.Status.SUCCEEDED]
-    if not without:
-        return {}
-    found = Call.objects.filter(again_of__in=without, status=Call.Status.SUCCEEDED).prefetch_related("cost_records")
-    needed = found.only("again_of", "status", "text", "error_message", "model").order_by("created_at")
-    return {call.again_of_id: call for call in needed if call.again_of_id is not None}
 
 
 def _apart(columns: list[str], ours: list[str]) -> list[str]:

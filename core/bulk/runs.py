@@ -6,17 +6,18 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
+from core.batches.live import MOST_ROWS
 from core.batches.start import OvertakenError
 from core.bulk.checking import LEASE, check
-from core.bulk.sources import WITHOUT_ANSWER
+from core.bulk.newest import count_unanswered
 from core.bulk.starting import begin
 from core.bulk.uploads import keep
-from core.intake.again import close_letters
 from core.jobs.batches import nudge
-from core.models import Batch, BatchRow, BulkRun, Call, Handling, Prompt, PromptVersion, User
+from core.models import Batch, BulkRun, CorrectedLine, Prompt, PromptVersion, UploadPiece, User
+from core.models.bulk import BulkRunQuerySet, new_token
 
 log = logging.getLogger(__name__)
 
@@ -35,82 +36,122 @@ def upload(user: User, prompt: Prompt, version: PromptVersion, file: Any, name: 
 
 
 def upload_again(run: BulkRun, file: Any, name: str) -> bool:
-    """Put another file in the place of the run's; False where it is being started."""
+    """Put another file in the place of the run's; False where it is being started, or somebody else just did."""
     with transaction.atomic():
-        fresh: dict[str, Any] = {"name": name[-200:], "size": file.size, "corrected": {}, "again_of": None}
-        if not run.check_again(**fresh):
+        fresh: dict[str, Any] = {"name": name[-200:], "size": file.size, "again_of": None, "turn": 0}
+        if not run.check_again(file_token=new_token(), **fresh):
             return False
+        run.corrected_lines.all().delete()
         keep(run, file)
     _worked_on(run, small=file.size <= SMALL_FILE)
     return True
 
 
 def match_columns(run: BulkRun, places: Mapping[str, int]) -> bool:
-    """Say by hand which column each variable is in; False where it is being started."""
-    return _changed(run, places=dict(places))
-
-
-def put_right(run: BulkRun, line: int, cells: list[str]) -> bool:
-    """Use these cells for a line instead of the file's; False where it is being started."""
-    return _changed(run, corrected={**run.corrected, str(line): cells})
-
-
-def _changed(run: BulkRun, **values: Any) -> bool:
-    if not run.check_again(**values):
+    """Say by hand which column each variable is in; False where it is being started, or has another file."""
+    if not run.check_again(places=dict(places)):
         return False
     _worked_on(run, small=run.size <= SMALL_FILE)
     return True
 
 
-def start_run(run: BulkRun, *, live: bool, skip_faulty: bool, address: str) -> bool:
-    """A person has seen the price and wants it; False where it was started, or changed, meanwhile."""
-    if not run.ask_to_start(live=live, skip_faulty=skip_faulty, address=address):
+def put_right(run: BulkRun, line: int, cells: list[str]) -> bool:
+    """Use these cells for a line instead of the file's; False where it is being started, or has another file.
+
+    What others put right at the same time stays: each line is a row of its own.
+    """
+    with transaction.atomic():
+        if not run.check_again():
+            return False
+        run.corrected_lines.update_or_create(line=line, defaults={"cells": cells})
+    _worked_on(run, small=run.size <= SMALL_FILE)
+    return True
+
+
+def start_run(run: BulkRun, seen: str, *, live: bool, skip_faulty: bool, address: str) -> bool:
+    """A person has seen this revision with its price and wants it; False where it is another one by now, or started."""
+    most = MOST_ROWS if live else None
+    if not run.ask_to_start(seen, live=live, skip_faulty=skip_faulty, address=address, most=most):
         return False
-    if run.again_of is not None:
-        # Those of its rows that were given up in the queue are dealt with by this.
-        rows = Call.objects.filter(batch_row__batch=run.again_of)
-        close_letters(rows, by=run.user, how=Handling.How.AGAIN, note="The rows without an answer were run again.")
     _worked_on(run, small=run.usable <= SMALL_RUN)
     return True
 
 
 def unanswered(batch: Batch) -> int:
-    """How many rows of a run that has ended have no answer."""
+    """How many rows of a run that has ended have no answer, nor are being run again."""
     if not batch.over or batch.succeeded == batch.rows:
         return 0
-    return BatchRow.objects.filter(batch=batch, call__status__in=WITHOUT_ANSWER).count()
+    return count_unanswered(batch)
 
 
-def again(run: BulkRun, user: User) -> BulkRun:
-    """A new run of those rows of one that has ended which have no answer."""
-    fresh = BulkRun.objects.create(
-        user=user,
+def again(run: BulkRun) -> BulkRun | None:
+    """A run of those rows of a table without an answer, or the one that is not over yet; None where all have one.
+
+    Of two who ask at once, one makes it and both get it: no turn is there twice.
+    """
+    first = run.again_of or run.batch
+    last = last_repeat(first) if first else None
+    if last is not None and not last.over:
+        return last
+    if first is None or not (number := unanswered(first)):
+        return None
+    try:
+        with transaction.atomic():
+            fresh = _repeat(run, first, turn=last.turn + 1 if last else 1)
+    except IntegrityError:
+        return last_repeat(first)
+    return _worked_on(fresh, small=number <= SMALL_RUN)
+
+
+def last_repeat(first: Batch) -> BulkRun | None:
+    """The newest run of those rows of this one that had no answer."""
+    return BulkRun.objects.filter(again_of=first).select_related("batch").order_by("-turn").first()
+
+
+def _repeat(run: BulkRun, first: Batch, turn: int) -> BulkRun:
+    return BulkRun.objects.create(
+        user=run.user,
         prompt=run.prompt,
         version=run.version,
-        again_of=run.batch,
+        again_of=first,
+        turn=turn,
         name=run.name,
         columns=run.columns,
         places=run.places,
     )
-    return _worked_on(fresh, small=run.batch is not None and unanswered(run.batch) <= SMALL_RUN)
 
 
 def discard(run: BulkRun) -> bool:
     """Remove a run that was never started, and its file; False where it was."""
-    loose = BulkRun.objects.filter(pk=run.pk, batch=None).exclude(state=BulkRun.State.STARTING)
-    return bool(loose.delete()[0])
+    return _remove(BulkRun.objects.filter(pk=run.pk, batch=None, state__in=BulkRun.LOOSE))
+
+
+def _remove(found: BulkRunQuerySet) -> bool:
+    """Whoever starts it or works on it at the same moment waits, and then finds it gone, or has been first."""
+    with transaction.atomic():
+        return found.hold() and bool(found.delete()[0])
 
 
 def forget_old() -> int:
     """Remove what was uploaded and never started, once nobody has touched it for long; answers how many."""
-    return sum(discard(run) for run in BulkRun.objects.forgotten(timezone.now()).only("pk")[:1000])
+    forgotten = BulkRun.objects.forgotten(timezone.now())
+    _let_go_of_started()
+    return sum(_remove(forgotten.filter(pk=pk)) for pk in forgotten.values_list("pk", flat=True)[:1000])
+
+
+def _let_go_of_started() -> None:
+    """Files of runs whose process died after it had started them, and before it let go of the file."""
+    for kept in (UploadPiece, CorrectedLine):
+        kept.objects.filter(run__state=BulkRun.State.STARTED).delete()
 
 
 def _worked_on(run: BulkRun, *, small: bool) -> BulkRun:
     if small:
-        look_after(run)
-        run.refresh_from_db()
-    else:
+        # A start that finds another price than the person saw leaves it to be read once more.
+        for _ in range(2):
+            if run.at_work and look_after(run):
+                run.refresh_from_db()
+    if run.at_work:
         nudge()
     return run
 

@@ -7,13 +7,12 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 
 from core.bulk.names import line_of
+from core.bulk.newest import WITHOUT_ANSWER, newest_of
 from core.bulk.tables import Line, Table, open_table
 from core.bulk.uploads import opened
 from core.models import Batch, BatchRow, BulkRun, Call
 
 CHUNK = 500
-WITHOUT_ANSWER = (Call.Status.FAILED, Call.Status.DEAD, Call.Status.CANCELED)
-
 REMOVED = "Its contents were removed for their age."
 
 
@@ -32,9 +31,10 @@ def table_of(run: BulkRun) -> Iterator[Table]:
 
 
 def _corrected(run: BulkRun, lines: Generator[Line]) -> Generator[Line]:
-    if not run.corrected:
+    right = dict(run.corrected_lines.values_list("line", "cells"))
+    if not right:
         return lines
-    return (_right(line, run.corrected.get(str(line.number))) for line in lines)
+    return (_right(line, right.get(line.number)) for line in lines)
 
 
 def _right(line: Line, cells: list[str] | None) -> Line:
@@ -42,11 +42,22 @@ def _right(line: Line, cells: list[str] | None) -> Line:
 
 
 def unanswered_lines(batch: Batch) -> Generator[Line]:
-    """The lines of a run that has ended whose calls failed, expired or were canceled."""
+    """The lines of a run that has ended which have no answer, nor are being run again."""
+    for row, last in unanswered_rows(batch):
+        fault = REMOVED if row.cells is None else ""
+        yield Line(line_of(row.custom_id), list(row.cells or []), fault, last.pk)
+
+
+def unanswered_rows(batch: Batch) -> Generator[tuple[BatchRow, Call]]:
+    """The same as rows, each with the last call that failed, expired or was canceled for it."""
     position = -1
-    rows = BatchRow.objects.filter(batch=batch, call__status__in=WITHOUT_ANSWER).order_by("position")
+    failed = BatchRow.objects.filter(batch=batch, call__status__in=WITHOUT_ANSWER).order_by("position")
+    needed = ["position", "custom_id", "cells", "call__status", "call__error_message", "call__error_type"]
+    rows = failed.select_related("call").only(*needed)
     while chunk := list(rows.filter(position__gt=position)[:CHUNK]):
         position = chunk[-1].position
+        newest = newest_of([row.call for row in chunk])
         for row in chunk:
-            fault = REMOVED if row.cells is None else ""
-            yield Line(line_of(row.custom_id), list(row.cells or []), fault, row.call_id)
+            last = newest.get(row.call_id, row.call)
+            if last.status in WITHOUT_ANSWER:
+                yield row, last

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from django.db.models import Count, Sum
 from django.utils import timezone
 
 from core.batches.start import BadRowError, EmptyBatchError, OvertakenError, Row, start
 from core.bulk.checking import LEASE
+from core.bulk.newest import overtaken
 from core.bulk.rendering import rendered
 from core.bulk.sources import table_of
 from core.bulk.tables import BadTableError, Table
 from core.bulk.uploads import let_go
 from core.costs.budgets import OverBudgetError
 from core.costs.windows import window_of
+from core.intake.again import close_letters
 from core.intake.requests import UnreadableRequestError
-from core.models import Batch, BulkRun, Call, SkippedLine
+from core.models import Batch, BatchRow, BulkRun, Call, Handling, SkippedLine
 from core.routing.choose import UnknownModelError
 
+LOOK = "Please look at it as it is now, and start it again."
 # Rows between two signs of life, and skipped lines that are written together.
 CHUNK = 500
+
+
+class ChangedError(Exception):
+    """It is not what the person saw and said yes to; the text says what is different."""
 
 
 def begin(run: BulkRun) -> None:
@@ -35,6 +43,8 @@ def begin(run: BulkRun) -> None:
         run.mark_not_started(refused_by=window, refused_need=error.needed)
     except (BadTableError, BadRowError, UnreadableRequestError) as error:
         run.mark_not_started(problem=str(error)[:500])
+    except ChangedError as error:
+        run.mark_changed(str(error))
     except EmptyBatchError:
         run.mark_not_started(problem="There is no row left to send.")
     except UnknownModelError as error:
@@ -57,8 +67,36 @@ def _begin(run: BulkRun, table: Table) -> None:
     def linked() -> None:
         if not run.mark_started(batch):
             raise OvertakenError
+        if run.again_of is not None:
+            _take_over(run, run.again_of, batch)
 
-    start(batch, _rows(run, batch, table), within=linked)
+    start(batch, _rows(run, batch, table), before=lambda: _compare(run, batch), within=linked)
+
+
+def _compare(run: BulkRun, batch: Batch) -> None:
+    """Raise `ChangedError` where what was written down is more, or can cost more, than the person saw."""
+    rows = BatchRow.objects.filter(batch=batch)
+    found = rows.aggregate(count=Count("pk"), priced=Count("worst"), most=Sum("worst"))
+    seen = run.most_live if run.live else run.most_batch
+    known = found["count"] == found["priced"]
+    if found["count"] > run.usable:
+        raise ChangedError(f"There are more rows than you saw: {found['count']:,} instead of {run.usable:,}. {LOOK}")
+    if seen is not None and not known:
+        raise ChangedError(f"A price has changed since you saw it, and is not known now. {LOOK}")
+    if seen is not None and found["most"] > seen:
+        now = found["most"]
+        raise ChangedError(f"Prices have changed: it can cost up to {now:.4f} USD now; you saw {seen:.4f} USD. {LOOK}")
+
+
+def _take_over(run: BulkRun, first: Batch, batch: Batch) -> None:
+    """Deal with the calls that this batch repeats, in the transaction that reserves for it and lets it be sent."""
+    # Of two repeats of one table, the second waits here until the first is there to be seen.
+    Batch.objects.select_for_update().get(pk=first.pk)
+    if overtaken(batch):
+        raise ChangedError(f"Some of these rows have an answer meanwhile, or are being run again. {LOOK}")
+    # Those of them that were given up in the queue are dealt with by this.
+    repeated = Call.objects.filter(pk__in=Call.objects.filter(batch_row__batch=batch).values("again_of"))
+    close_letters(repeated, by=run.user, how=Handling.How.AGAIN, note="The rows without an answer were run again.")
 
 
 def _rows(run: BulkRun, batch: Batch, table: Table) -> Iterator[Row]:

@@ -28,9 +28,10 @@ def keep(run: BulkRun, file: Any) -> None:
 
 
 def let_go(run: BulkRun) -> None:
-    """Its rows are written down, so nobody needs the file any more."""
+    """Its rows are written down, so nobody needs the file any more, nor what was put right in it."""
     with transaction.atomic():
         UploadPiece.objects.filter(run=run).delete()
+        run.corrected_lines.all().delete()
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from core.models.attempts import FailedAttempt, IdempotencyToken
 from core.models.batches import Batch, BatchPart, BatchRow
 from core.models.budgets import Budget, BudgetNotice, BudgetRequest, BudgetWindow, Reservation
-from core.models.bulk import BulkRun, SkippedLine, UploadPiece
+from core.models.bulk import BulkRun, CorrectedLine, SkippedLine, UploadPiece
 from core.models.calls import Call
 from core.models.catalogue import ClaudeModel, Price
 from core.models.chat import Attachment, Conversation, StoredFile, Turn
@@ -48,6 +48,7 @@ __all__ = [
     "ClaudeModel",
     "ClosedMonth",
     "Conversation",
+    "CorrectedLine",
     "CostRecord",
     "FailedAttempt",
     "FallbackChain",

@@ -132,6 +132,10 @@ class Batch(models.Model):
     ended_at = models.DateTimeField("ended", null=True, blank=True, editable=False)
     deleted_at = models.DateTimeField("deleted by its program", null=True, blank=True, editable=False)
     told_at = models.DateTimeField("its person was told of the end", null=True, blank=True, editable=False)
+    # Whoever tells them has until then, and nobody else does; how often it was tried.
+    telling_token = models.CharField(max_length=16, blank=True, editable=False)
+    telling_until = models.DateTimeField(null=True, blank=True, editable=False)
+    tellings = models.PositiveSmallIntegerField(default=0, editable=False)
     # While it is being written down: after this, whoever did it is gone.
     lease_until = models.DateTimeField(null=True, blank=True, editable=False)
 

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from core.models.people import User
 
 
+def new_token() -> str:
+    return secrets.token_hex(8)
+
+
 class BulkRunQuerySet(models.QuerySet["BulkRun"]):
     def visible_to(self, user: User | AnonymousUser) -> BulkRunQuerySet:
         """The runs whose rows `user` may read: their own, or all with the permission for it."""
@@ -38,7 +42,7 @@ class BulkRunQuerySet(models.QuerySet["BulkRun"]):
 
     def claim(self, pk: uuid.UUID, lease: dt.timedelta) -> BulkRun | None:
         """Take a due run for this process, or None where somebody else has it."""
-        now, token = timezone.now(), secrets.token_hex(8)
+        now, token = timezone.now(), new_token()
         taken = self.due(now).filter(pk=pk).update(lease_token=token, lease_until=now + lease)
         return self.with_its_prompt().filter(pk=pk, lease_token=token).first() if taken == 1 else None
 
@@ -50,11 +54,16 @@ class BulkRunQuerySet(models.QuerySet["BulkRun"]):
         before = now - dt.timedelta(days=settings.BULK_DRAFT_DAYS)
         return self.filter(batch=None, touched_at__lt=before).exclude(state__in=BulkRun.AT_WORK)
 
+    def hold(self) -> bool:
+        """Keep the one that these conditions are for from any change until the transaction ends; False if none is."""
+        return self.update(touched_at=F("touched_at")) == 1
+
 
 class BulkRun(models.Model):
     """A person's table and the prompt that it is for: from the file to the batch that it became.
 
-    `places` says which column each variable is in; `corrected` holds the cells of lines that were put right by hand.
+    `places` says which column each variable is in. `revision` is a new one each time that the table was read, so that
+    a person starts what they have seen; `file_token` with each file, so that nobody puts lines of another one right.
     Amounts are in USD; `most_…` are what all rows together can cost at most, `likely_…` what they probably will.
     """
 
@@ -67,6 +76,7 @@ class BulkRun(models.Model):
         STARTED = "started", "Started"
 
     AT_WORK: ClassVar = [State.CHECKING, State.STARTING]
+    LOOSE: ClassVar = [State.CHECKING, State.REFUSED, State.COLUMNS, State.CHECKED]
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(
@@ -74,8 +84,10 @@ class BulkRun(models.Model):
     )
     prompt = models.ForeignKey(Prompt, on_delete=models.PROTECT, related_name="bulk_runs")
     version = models.ForeignKey(PromptVersion, on_delete=models.PROTECT, related_name="+")
-    # Rows of that one which have no answer, instead of those of a file.
+    # The batch whose rows without an answer it runs again, instead of those of a file; never itself a repeat, so that
+    # all repeats of a table hang on the first one. The `turn` of each among them counts from 1.
     again_of = models.ForeignKey(Batch, on_delete=models.PROTECT, null=True, blank=True, related_name="repeated_by")
+    turn = models.PositiveIntegerField(default=0, editable=False)
     batch = models.OneToOneField(Batch, on_delete=models.PROTECT, null=True, blank=True, related_name="bulk_run")
     state = models.CharField(max_length=10, choices=State.choices, default=State.CHECKING)
     problem = models.CharField("what is wrong", max_length=500, blank=True)
@@ -85,7 +97,8 @@ class BulkRun(models.Model):
     kind = models.CharField("understood as", max_length=200, blank=True)
     columns = models.JSONField(default=list, blank=True)
     places = models.JSONField(null=True, blank=True)
-    corrected = models.JSONField(default=dict, blank=True)
+    file_token = models.CharField(max_length=16, default=new_token, editable=False)
+    revision = models.CharField(max_length=16, default=new_token, editable=False)
 
     rows = models.PositiveIntegerField(default=0)
     faulty = models.PositiveIntegerField("rows with faults", default=0)
@@ -119,6 +132,11 @@ class BulkRun(models.Model):
     class Meta:
         verbose_name = "bulk run"
         ordering: ClassVar = ["-created_at", "-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["again_of", "turn"], condition=Q(again_of__isnull=False), name="one_repeat_per_turn"
+            ),
+        ]
         indexes: ClassVar = [
             models.Index(fields=["user", "-created_at", "-id"], name="bulk_newest_of_user"),
             models.Index(fields=["-created_at", "-id"], name="bulk_newest"),
@@ -136,6 +154,11 @@ class BulkRun(models.Model):
     @property
     def usable(self) -> int:
         return self.rows - self.faulty
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will become of it: it was started, and has ended."""
+        return self.batch is not None and self.batch.over
 
     @property
     def at_work(self) -> bool:
@@ -161,8 +184,8 @@ class BulkRun(models.Model):
         return Q(state=state, lease_token=self.lease_token, lease_until__isnull=False)
 
     def check_again(self, **values: Any) -> bool:
-        """Have it read once more, with these values changed; not while it is being started."""
-        loose = Q(state__in=[self.State.CHECKING, self.State.REFUSED, self.State.COLUMNS, self.State.CHECKED])
+        """Have it read once more, with these values changed; not while it is being started, nor if the file was."""
+        loose = Q(state__in=self.LOOSE, file_token=self.file_token)
         fresh: dict[str, Any] = {"problem": "", "refused_by": None, "refused_need": None, "lease_until": None}
         return self._change(loose, state=self.State.CHECKING, lease_token="", **{**fresh, **values})
 
@@ -172,13 +195,18 @@ class BulkRun(models.Model):
 
     def mark_checked(self, state: str, **found: Any) -> bool:
         """What was found in it, by the process that has it in hand."""
-        return self._change(self._held(self.State.CHECKING), state=state, lease_until=None, lease_token="", **found)
+        free: dict[str, Any] = {"lease_until": None, "lease_token": "", "revision": new_token()}
+        return self._change(self._held(self.State.CHECKING), state=state, **free, **found)
 
-    def ask_to_start(self, *, live: bool, skip_faulty: bool, address: str) -> bool:
-        """A person has seen the price and said yes."""
-        ready = Q(state=self.State.CHECKED, rows__gt=F("faulty"))
+    def ask_to_start(self, seen: str, *, live: bool, skip_faulty: bool, address: str, most: int | None = None) -> bool:
+        """A person has seen the table and the price in this revision and said yes; `most` rows may be started so."""
+        ready = Q(state=self.State.CHECKED, revision=seen, rows__gt=F("faulty"))
+        if not skip_faulty:
+            ready &= Q(faulty=0)
+        if most is not None:
+            ready &= Q(rows__lte=F("faulty") + most)
         return self._change(
-            ready if skip_faulty else ready & Q(faulty=0),
+            ready,
             state=self.State.STARTING,
             live=live,
             skip_faulty=skip_faulty,
@@ -200,6 +228,16 @@ class BulkRun(models.Model):
             self._held(self.State.STARTING), state=self.State.CHECKED, lease_until=None, lease_token="", **why
         )
 
+    def mark_changed(self, problem: str) -> bool:
+        """It is not any more what the person saw: nothing was reserved, and it is read anew for them to look again."""
+        return self._change(
+            self._held(self.State.STARTING),
+            state=self.State.CHECKING,
+            lease_until=None,
+            lease_token="",
+            problem=problem[:500],
+        )
+
 
 class UploadPiece(models.Model):
     """A stretch of an uploaded file. In the database, for every process on every machine has to find it there."""
@@ -216,6 +254,23 @@ class UploadPiece(models.Model):
 
     def __str__(self) -> str:
         return f"piece {self.number} of {self.run_id}"
+
+
+class CorrectedLine(models.Model):
+    """The cells of a line of a table that was put right by hand: they count instead of those in the file."""
+
+    run = models.ForeignKey(BulkRun, on_delete=models.CASCADE, related_name="corrected_lines", db_index=False)
+    line = models.PositiveIntegerField()
+    cells = models.JSONField(default=list)
+
+    class Meta:
+        ordering: ClassVar = ["run", "line"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["run", "line"], name="one_corrected_line_per_number"),
+        ]
+
+    def __str__(self) -> str:
+        return f"line {self.line} of {self.run_id}"
 
 
 class SkippedLine(models.Model):

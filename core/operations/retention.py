@@ -76,9 +76,9 @@ def _empty(calls: Sequence[UUID]) -> None:
 
 
 def _empty_tables(cutoff: dt.datetime) -> None:
-    """What was kept of tables besides their rows: skipped lines, faults, samples, what was put right by hand."""
+    """What was kept of tables besides their rows: skipped lines, faults, samples."""
     with transaction.atomic():
         skipped = SkippedLine.objects.filter(batch__created_at__lt=cutoff, batch__status__in=Batch.OVER)
         skipped.exclude(fault="").update(cells=[], fault="")
         runs = BulkRun.objects.filter(created_at__lt=cutoff, batch__status__in=Batch.OVER).exclude(samples=[])
-        runs.update(faults=[], samples=[], corrected={})
+        runs.update(faults=[], samples=[])

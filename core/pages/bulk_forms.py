@@ -87,6 +87,8 @@ class StartForm(forms.Form):
 
     lane = forms.ChoiceField(choices=[("batch", ""), ("live", "")])
     skip = forms.BooleanField(required=False)
+    # The revision that was looked at; without one, none was.
+    seen = forms.CharField(required=False)
 
 
 @dataclass(frozen=True)
@@ -120,8 +122,9 @@ def _cell(run: BulkRun, place: int, cells: list[str]) -> Cell:
 
 
 def cells_of(run: BulkRun, line: int, typed: Mapping[str, str]) -> list[str] | None:
-    """All cells of this faulty line with what was typed in their place; None where it is no such line."""
+    """All cells of this faulty line with what was typed in their place; None where it is no such line, or has none."""
     found = next((cells for number, _, cells in run.faults if number == line), None)
-    if found is None:
+    if not found:
         return None
-    return [typed.get(f"cell-{place}", text) for place, text in enumerate(found)]
+    # PostgreSQL holds no NUL; nobody can type one.
+    return [typed.get(f"cell-{place}", text).replace("\x00", "") for place, text in enumerate(found)]

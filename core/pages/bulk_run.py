@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import PurePath
 from typing import Any
 
@@ -22,13 +23,14 @@ from core.bulk.names import line_of
 from core.bulk.pricing import drawn_on, live_wait, usual_wait
 from core.bulk.progress import asks_a_person, progress_of
 from core.bulk.results import result_rows
+from core.bulk.sources import unanswered_rows
 from core.costs import budgets
-from core.models import Batch, BatchRow, BulkRun, Call, Prompt
-from core.pages.access import visitor
+from core.models import Batch, BulkRun, Call, Prompt
 from core.pages.budgets import Refusal, refusal
 from core.pages.bulk_forms import ColumnsForm, FileForm, StartForm, cells_of, faults_of
 from core.pages.downloads import file_of
 from core.pages.errors import helpful_404
+from core.pages.formats import usd
 
 # How many rows without an answer are named on the page; all of them are in the file.
 MOST_NAMED = 10
@@ -74,6 +76,7 @@ def bulk_columns(request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
     form = ColumnsForm(run, request.POST)
     if not form.is_valid():
         return _show(request, run, columns_form=form)
+    run.file_token = _file_seen(request)
     return _back(request, run, runs.match_columns(run, form.places()))
 
 
@@ -84,6 +87,7 @@ def bulk_row(request: HttpRequest, pk: uuid.UUID, line: int) -> HttpResponseBase
     """Put one faulty line right."""
     run = _own(request, pk)
     cells = cells_of(run, line, request.POST)
+    run.file_token = _file_seen(request)
     return _back(request, run, cells is not None and runs.put_right(run, line, cells))
 
 
@@ -94,19 +98,44 @@ def bulk_start(request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
     """The person has seen the price and says yes."""
     run = _own(request, pk)
     form = StartForm(request.POST)
-    if run.state != BulkRun.State.CHECKED or not form.is_valid():
+    if run.fixed or not form.is_valid():
         return _back(request, run, False)
     if not Prompt.objects.usable_by(request.user).filter(pk=run.prompt_id).exists():
         raise PermissionDenied("This prompt is not open to you any more.")
-    live, skip = form.cleaned_data["lane"] == "live", form.cleaned_data["skip"]
-    if live and run.usable > MOST_ROWS:
-        messages.error(request, f"At most {MOST_ROWS:,} rows can be answered at once. Nothing was started.")
-    elif run.faulty and not skip:
-        messages.error(request, "Put the rows with faults right, or say that they are to be skipped.")
-    else:
-        address = request.build_absolute_uri(run.get_absolute_url())
-        return _back(request, run, runs.start_run(run, live=live, skip_faulty=skip, address=address))
+    refused = _why_not(run, form) or _start(request, run, form)
+    if refused:
+        messages.error(request, refused)
     return redirect(run)
+
+
+def _why_not(run: BulkRun, form: StartForm) -> str:
+    """Why a run is not started as it was asked for; empty where nothing speaks against it."""
+    if run.state != BulkRun.State.CHECKED or form.cleaned_data["seen"] != run.revision:
+        return _changed(run)
+    if form.cleaned_data["lane"] == "live" and run.usable > MOST_ROWS:
+        return f"At most {MOST_ROWS:,} rows can be answered at once. Nothing was started."
+    if run.faulty and not form.cleaned_data["skip"]:
+        return "Put the rows with faults right, or say that they are to be skipped."
+    return ""
+
+
+def _start(request: HttpRequest, run: BulkRun, form: StartForm) -> str:
+    """Start it, or answer why not: whoever was quicker may have changed it since it was looked at above."""
+    said = form.cleaned_data
+    address = request.build_absolute_uri(run.get_absolute_url())
+    if runs.start_run(run, said["seen"], live=said["lane"] == "live", skip_faulty=said["skip"], address=address):
+        return ""
+    run.refresh_from_db()
+    return _changed(run)
+
+
+def _changed(run: BulkRun) -> str:
+    if run.state != BulkRun.State.CHECKED:
+        return TOO_LATE
+    price = "at a price that is not known"
+    if run.likely_batch is not None:
+        price = f"about {usd(run.likely_batch)} as a batch, never more than {usd(run.most_batch)}"
+    return f"Something has changed since you looked, so nothing was started. It is now {run.usable:,} rows, {price}."
 
 
 @helpful_404
@@ -130,10 +159,10 @@ def bulk_cancel(request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
 def bulk_again(request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
     """Those rows once more that have no answer, as a run of its own, with its price first."""
     run = _own(request, pk)
-    if run.batch is None or not runs.unanswered(run.batch):
+    fresh = runs.again(run) if run.batch else None
+    if fresh is None:
         messages.warning(request, "There is no row without an answer to run again.")
-        return redirect(run)
-    return redirect(runs.again(run, visitor(request)))
+    return redirect(fresh or run)
 
 
 @helpful_404
@@ -173,6 +202,12 @@ def _own(request: HttpRequest, pk: uuid.UUID) -> BulkRun:
     if run.user_id != request.user.pk:
         raise PermissionDenied("A run can be changed and started by whoever uploaded it.")
     return run
+
+
+def _file_seen(request: HttpRequest) -> str:
+    """The file that was looked at: what was said of it must not change another one that has taken its place."""
+    # PostgreSQL cannot be asked for a NUL, and no token has one.
+    return request.POST.get("file", "").replace("\x00", "")
 
 
 def _may_cancel(request: HttpRequest, run: BulkRun) -> bool:
@@ -216,6 +251,7 @@ def _started(request: HttpRequest, run: BulkRun) -> dict[str, Any]:
     batch = run.batch
     assert batch is not None  # noqa: S101 - for the type checker
     unanswered = runs.unanswered(batch)
+    repeats = _repeats(request, run)
     return {
         "batch": batch,
         "progress": progress_of(batch),
@@ -223,13 +259,19 @@ def _started(request: HttpRequest, run: BulkRun) -> dict[str, Any]:
         "unanswered": unanswered,
         "named": _named(batch) if unanswered else [],
         "skipped": batch.skipped_lines.count() if run.faulty else 0,
-        "repeats": list(BulkRun.objects.visible_to(request.user).filter(again_of=batch).select_related("batch")),
+        "repeats": repeats,
+        "open_repeat": next((repeat for repeat in repeats if not repeat.over), None),
         "may_cancel": batch.status in {Batch.Status.SUBMITTING, Batch.Status.IN_PROGRESS} and _may_cancel(request, run),
     }
 
 
+def _repeats(request: HttpRequest, run: BulkRun) -> list[BulkRun]:
+    """The other runs of those rows of the same table that had no answer."""
+    first = run.again_of or run.batch
+    others = BulkRun.objects.visible_to(request.user).filter(again_of=first).exclude(pk=run.pk)
+    return list(others.select_related("batch").order_by("turn"))
+
+
 def _named(batch: Batch) -> list[Unanswered]:
-    failed = BatchRow.objects.filter(batch=batch, call__status__in=[Call.Status.FAILED, Call.Status.DEAD])
-    rows = failed.select_related("call").order_by("position")
-    rows = rows.only("custom_id", "call__error_message", "call__error_type")
-    return [Unanswered(line_of(row.custom_id), row.call) for row in rows[:MOST_NAMED]]
+    found = islice(unanswered_rows(batch), MOST_NAMED)
+    return [Unanswered(line_of(row.custom_id), call) for row, call in found]

@@ -67,7 +67,7 @@ def _measured(user: User, prompt: Prompt, rows: int) -> dict[str, Any]:
     with _watched(found) as watched:
         _time(seconds, "checking", lambda: runs.look_after(found))
         found.refresh_from_db()
-        runs.start_run(found, live=False, skip_faulty=False, address="")
+        runs.start_run(found, found.revision, live=False, skip_faulty=False, address="")
         _time(seconds, "writing", lambda: runs.look_after(found))
         _time(seconds, "sending", clock.tend)
         BatchPart.objects.update(next_at=timezone.now())

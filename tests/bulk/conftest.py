@@ -49,7 +49,7 @@ def upload(page: Client, prompt: Prompt) -> Callable[..., BulkRun]:
 
 
 def started(page: Client, run: BulkRun, lane: str = "batch", **more: str) -> BulkRun:
-    page.post(f"{run.get_absolute_url()}start/", {"lane": lane, **more})
+    page.post(f"{run.get_absolute_url()}start/", {"lane": lane, "seen": run.revision, **more})
     run.refresh_from_db()
     return run
 

@@ -73,5 +73,5 @@ def test_a_table_goes_only_to_prompts_that_are_open_to_the_person(
     file: Any = SimpleUploadedFile("a.csv", LETTERS.encode())
     html = page.post("/bulk/new/", {"prompt": prompt.slug, "file": file}).content.decode()
     assert "This prompt is not there any more" in html
-    assert page.post(f"{run.get_absolute_url()}start/", {"lane": "batch"}).status_code == 403
+    assert page.post(f"{run.get_absolute_url()}start/", {"lane": "batch", "seen": run.revision}).status_code == 403
     assert BulkRun.objects.get().state == "checked"

@@ -80,7 +80,7 @@ def test_where_every_row_has_a_fault_nothing_can_be_started(
 ) -> None:
     run = upload("Document;Length\nOne.;huge\nTwo.;tiny\n")
     assert "There is no row to send." in text_of(page, run)
-    page.post(f"{run.get_absolute_url()}start/", {"lane": "batch", "skip": "on"})
+    page.post(f"{run.get_absolute_url()}start/", {"lane": "batch", "skip": "on", "seen": run.revision})
     assert_nothing_started(page, run, claude)
 
 

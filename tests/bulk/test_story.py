@@ -95,7 +95,9 @@ def test_columns_are_matched_by_hand_where_their_names_do_not_tell(
     assert run.state == "columns"
     assert "Which column holds «Document»?" in text_of(page, run)
     assert 'id="id_column-document_error"' in page.post(f"{run.get_absolute_url()}columns/", {}).content.decode()
-    page.post(f"{run.get_absolute_url()}columns/", {"column-document": "0", "column-length": "1"})
+    page.post(
+        f"{run.get_absolute_url()}columns/", {"column-document": "0", "column-length": "1", "file": run.file_token}
+    )
     run.refresh_from_db()
     assert (run.state, run.rows, run.samples[0]["line"]) == ("checked", 1, 2)
     assert "Summarise this text in a long form:\n\nA letter." in run.samples[0]["text"]
@@ -120,7 +122,7 @@ def test_rows_with_faults_are_named_by_line_and_put_right_skipped_or_stop(
     assert "say that they are to be skipped" in text_of(page, run)
     assert not Batch.objects.exists()
 
-    page.post(f"{run.get_absolute_url()}rows/3/", {"cell-0": "Two.", "cell-1": "short"})
+    page.post(f"{run.get_absolute_url()}rows/3/", {"cell-0": "Two.", "cell-1": "short", "file": run.file_token})
     run.refresh_from_db()
     assert run.faulty == 1
 
@@ -208,7 +210,9 @@ def test_a_large_run_is_not_answered_at_once(
 ) -> None:
     run = upload()
     monkeypatch.setattr("core.pages.bulk_run.MOST_ROWS", 1)
-    html = page.post(f"{run.get_absolute_url()}start/", {"lane": "live"}, follow=True).content.decode()
+    html = page.post(
+        f"{run.get_absolute_url()}start/", {"lane": "live", "seen": run.revision}, follow=True
+    ).content.decode()
     assert "At most 1 rows can be answered at once" in html
     assert not Batch.objects.exists()
 

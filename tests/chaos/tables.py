@@ -86,7 +86,7 @@ class TableStorm:
     def _ask_to_start(self) -> None:
         run = BulkRun.objects.get()
         if run.state == State.CHECKED:
-            self._post(f"/bulk/{run.pk}/start/", {"lane": "batch", "skip": "on"})
+            self._post(f"/bulk/{run.pk}/start/", {"lane": "batch", "skip": "on", "seen": run.revision})
 
     def _post(self, path: str, data: dict[str, str], files: Any = None) -> None:
         """As a browser does; a server that is gone is asked again by whoever looks at the page again."""
