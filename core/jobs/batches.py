@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 from typing import Any
 
@@ -22,8 +21,6 @@ BATCHES = "batches"
 TEND = "core.bulk.clock.tend"
 # Seconds that one piece of work on batches may take: a hundred thousand results come and are booked in it.
 LONGEST = 3600
-# What ended longer ago is no news to anybody.
-NEWS = dt.timedelta(days=2)
 
 
 def nudge() -> bool:
@@ -48,7 +45,7 @@ def nudge_if_due() -> str:
         BulkRun.objects.due(now),
         Batch.objects.filter(status=Batch.Status.PREPARING, lease_until__lt=now),
         Batch.objects.live(),
-        Batch.objects.untold(now - NEWS),
+        Batch.objects.untold(now),
         BulkRun.objects.forgotten(now),
     ]
     if any(found.exists() for found in waiting):

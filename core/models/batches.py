@@ -37,6 +37,9 @@ _END = """
         request_id = %s, error_type = %s, error_status = %s, error_message = %s, finished_at = %s
     WHERE id = %s AND status IN ('queued', 'running')"""
 _KEEP = "UPDATE core_batchrow SET result = %s WHERE call_id = %s"
+# What ended longer ago is no news to anybody, nor is it tried more often to tell it.
+NEWS = dt.timedelta(days=2)
+MOST_TELLINGS = 10
 # Source: the API's page on batches. What has not been worked on by then expires.
 EXPIRES_AFTER = dt.timedelta(hours=24)
 
@@ -72,9 +75,19 @@ class BatchQuerySet(models.QuerySet["Batch"]):
         """Those at work whose calls go through the queue."""
         return self.open().filter(live=True, started_at__isnull=False)
 
-    def untold(self, since: dt.datetime) -> BatchQuerySet:
-        """Those of people that have ended since then, without their person having been told."""
-        return self.filter(door=Call.Door.BULK, status=Batch.Status.ENDED, ended_at__gte=since, told_at=None)
+    def untold(self, now: dt.datetime) -> BatchQuerySet:
+        """Those of people that have ended lately, whose person is to be told now and by nobody else."""
+        free = Q(telling_until=None) | Q(telling_until__lt=now)
+        ended = self.filter(door=Call.Door.BULK, status=Batch.Status.ENDED, ended_at__gte=now - NEWS, told_at=None)
+        return ended.filter(free, tellings__lt=MOST_TELLINGS)
+
+    def claim_telling(self, pk: int, lease: dt.timedelta) -> Batch | None:
+        """Let this process tell that one has ended, or None where another one does or has."""
+        now, token = timezone.now(), secrets.token_hex(8)
+        values = {"telling_token": token, "telling_until": now + lease, "tellings": F("tellings") + 1}
+        if self.untold(now).filter(pk=pk).update(**values) != 1:
+            return None
+        return self.select_related("user").filter(pk=pk, telling_token=token).first()
 
 
 class Batch(models.Model):
@@ -235,8 +248,13 @@ class Batch(models.Model):
         return self._change(working, status=self.Status.ENDED, ended_at=timezone.now(), **counts)
 
     def mark_told(self) -> bool:
-        """Whoever gets True tells its person that it has ended."""
-        return self._change(Q(told_at=None), told_at=timezone.now())
+        """Its person has been told that it has ended, by the process that had taken that on."""
+        return self._change(Q(told_at=None, telling_token=self.telling_token), told_at=timezone.now())
+
+    def put_off_telling(self, wait: dt.timedelta) -> bool:
+        """That could not be told; somebody tries again after so long."""
+        mine = Q(told_at=None, telling_token=self.telling_token)
+        return self._change(mine, telling_token="", telling_until=timezone.now() + wait)
 
     def mark_deleted(self) -> bool:
         """Its program sees it no more; its calls and costs stay."""

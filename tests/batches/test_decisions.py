@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from core.batches import clock
+from core.batches.decide import abandon, look_again, send_again
 from core.models import Batch, BatchPart, BudgetWindow, Call, CostRecord
 from core.simulator.server import Simulator
 from tests.batches.conftest import assert_books_are_the_bill, due_now, statuses, tended
@@ -69,3 +72,23 @@ def test_sent_again_where_a_person_takes_the_risk(lost: BatchPart, claude: Simul
     batch = tended(lost.batch)
     assert (batch.status, batch.succeeded) == (Batch.Status.ENDED, 2)
     assert_books_are_the_bill(claude)
+
+
+def test_of_two_decisions_at_once_the_first_counts(lost: BatchPart) -> None:
+    soon = timezone.now() + dt.timedelta(minutes=1)
+    BatchPart.objects.update(lease_token="another", lease_until=soon)
+    for decision in (look_again, send_again, abandon):
+        assert not decision(lost)
+    lost.refresh_from_db()
+    assert (lost.state, lost.lease_token) == (BatchPart.State.ASKS, "another")
+    assert set(statuses(lost.batch)) == {"running"}
+
+
+def test_what_is_known_to_be_with_claude_by_now_is_not_sent_again(lost: BatchPart) -> None:
+    looked_at = BatchPart.objects.get()
+    looked_at.provider_id = None
+    assert lost.provider_id
+    assert not send_again(looked_at)
+    assert look_again(looked_at)
+    lost.refresh_from_db()
+    assert lost.state == BatchPart.State.SENT
