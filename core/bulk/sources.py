@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from core.bulk.names import line_of
 from core.bulk.newest import WITHOUT_ANSWER, newest_of
+from core.bulk.raw import Beat, nobody_listens
 from core.bulk.tables import Line, Table, open_table
 from core.bulk.uploads import opened
 from core.models import Batch, BatchRow, BulkRun, Call
@@ -17,14 +18,17 @@ REMOVED = "Its contents were removed for their age."
 
 
 @contextmanager
-def table_of(run: BulkRun) -> Iterator[Table]:
-    """The table of this run, with what was put right by hand. Raises `BadTableError`, also while it is read."""
+def table_of(run: BulkRun, beat: Beat = nobody_listens) -> Iterator[Table]:
+    """The table of this run, with what was put right by hand. Raises `BadTableError`, also while it is read.
+
+    `beat` is called again and again meanwhile, and ends it by what it raises.
+    """
     if run.again_of is not None:
         columns = list(run.again_of.columns or [])
         yield Table(columns, _corrected(run, unanswered_lines(run.again_of)), "rows of an earlier run")
         return
-    with opened(run) as file:
-        table = open_table(file)
+    with opened(run, beat) as file:
+        table = open_table(file, beat)
         # Whoever stops reading halfway lets go of the file before it is closed.
         with closing(table.lines):
             yield replace(table, lines=_corrected(run, table.lines))

@@ -9,6 +9,7 @@ from typing import IO, Any
 
 from django.db import transaction
 
+from core.bulk.raw import Beat
 from core.models import BulkRun, UploadPiece
 
 # Bytes of one row in the database.
@@ -35,11 +36,12 @@ def let_go(run: BulkRun) -> None:
 
 
 @contextmanager
-def opened(run: BulkRun) -> Iterator[IO[bytes]]:
+def opened(run: BulkRun, beat: Beat) -> Iterator[IO[bytes]]:
     """The file as it was uploaded, on this machine's disk for as long as it is read."""
     with tempfile.TemporaryFile() as file:
         number = 0
         while (data := _piece(run, number)) is not None:
+            beat()
             file.write(data)
             number += 1
         file.seek(0)
