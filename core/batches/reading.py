@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from core.batches.bodies import MOST_ROW_BYTES
 from core.batches.start import BadRowError, Row
+from core.intake.requests import MOST_TOKENS
 
 # Source: the API's limit on the body of one batch.
 MOST_BYTES = 256 * 1024 * 1024
@@ -162,6 +163,8 @@ def _check_params(position: int, params: dict[str, Any]) -> None:
             raise BadRowError(position, f"{where}.{name}: Input should be a valid {noun}")
     if params["max_tokens"] < 0:
         raise BadRowError(position, f"{where}.max_tokens: Input should be greater than or equal to 0")
+    if params["max_tokens"] > MOST_TOKENS:
+        raise BadRowError(position, f"{where}.max_tokens: Input should be less than or equal to {MOST_TOKENS}")
 
 
 def _no_number(name: str) -> None:

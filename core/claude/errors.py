@@ -90,7 +90,7 @@ def from_status(error: anthropic.APIStatusError) -> ClaudeError:
     kind = str(error.type or "api_error")
     passing = status in {408, 409, 429} or status >= 500
     message = error.api_message or error.message
-    of_workspace = status == 400 and message.startswith(SPEND_LIMIT_WORDS)
+    of_workspace = status == 400 and is_spend_limit(message)
     limited = of_workspace or error.error_code in SPEND_LIMIT_CODES
     return ClaudeError(
         type=kind,
@@ -103,6 +103,11 @@ def from_status(error: anthropic.APIStatusError) -> ClaudeError:
         body=error.body if isinstance(error.body, dict) else None,
         headers=handed_on(error.response.headers),
     )
+
+
+def is_spend_limit(message: str) -> bool:
+    """Whether these are the API's words for a workspace's own spend limit, which has no code."""
+    return message.startswith(SPEND_LIMIT_WORDS)
 
 
 def end_of_limit(message: str, now: dt.datetime) -> dt.datetime:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from django.http import HttpRequest
 
 from core.gateway.errors import Refusal
-from core.intake.requests import DEEPEST
+from core.intake.requests import DEEPEST, MOST_TOKENS
 
 # Bytes; the API's own limit.
 MOST_BYTES = 32 * 1024 * 1024
@@ -78,7 +78,8 @@ def read_body(request: HttpRequest, most: int = MOST_BYTES) -> bytes:
 def parsed(raw: bytes) -> dict[str, Any]:
     """The object that these bytes are as JSON. Raises `Refusal` 400 for anything else."""
     try:
-        body = json.loads(raw, parse_constant=_no_number, parse_float=_finite)
+        # Strictly, for Python reads halves of characters and other encodings where it is given bytes.
+        body = json.loads(raw.decode("utf-8-sig"), parse_constant=_no_number, parse_float=_finite)
         if b"\\ud" in raw or b"\\uD" in raw:
             # Half a character by itself passes Python's parser, but is no text that could be stored or sent.
             json.dumps(body, ensure_ascii=False).encode()
@@ -98,6 +99,8 @@ def check_message_request(body: dict[str, Any]) -> None:
             raise Refusal(400, f"{name}: Input should be a valid {noun}")
     if body["max_tokens"] < 0:
         raise Refusal(400, "max_tokens: Input should be greater than or equal to 0")
+    if body["max_tokens"] > MOST_TOKENS:
+        raise Refusal(400, f"max_tokens: Input should be less than or equal to {MOST_TOKENS}")
     if not isinstance(body.get("stream", False), bool | None):
         raise Refusal(400, "stream: Input should be a valid boolean")
 

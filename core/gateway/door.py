@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.core.exceptions import DisallowedHost
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import resolve
 
 from core.gateway.entry import unknown
@@ -29,12 +30,22 @@ class ProgramsMiddleware:
             # A redirect would come too late for the key, and most programs do not follow one with their body.
             return answer_to(Refusal(403, "This server is called by https:// only."))
         try:
+            # Before anything is begun whose answer would have to name an address here.
+            request.get_host()
             match = resolve(request.path_info)
+        except DisallowedHost:
+            return answer_to(Refusal(400, "This server does not go by that name: ask for it to be in ALLOWED_HOSTS."))
         except Http404:
             return unknown(request)
         request.resolver_match = match
-        answer: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
-        return answer
+        return with_length(match.func(request, *match.args, **match.kwargs))
+
+
+def with_length(answer: HttpResponseBase) -> HttpResponseBase:
+    """So that whoever reads it, and each proxy on the way, knows whether it is whole."""
+    if isinstance(answer, HttpResponse) and "Content-Length" not in answer.headers:
+        answer.headers["Content-Length"] = str(len(answer.content))
+    return answer
 
 
 def is_programs(path: str) -> bool:

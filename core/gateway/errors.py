@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse, JsonResponse
 
 from core.claude.errors import ClaudeError
@@ -125,7 +125,9 @@ def _of_claude(error: ClaudeError) -> HttpResponse:
         log.error("Claude does not accept this server's own key; look at ANTHROPIC_API_KEY")
     request_id = error.request_id or new_request_id()
     response = JsonResponse(body_of(error, request_id), status=status_of(error))
-    for name, value in {**for_program(error.headers), "request-id": request_id}.items():
+    # What may have been billed is not to be asked for once more without anybody's knowing.
+    again = NO_RETRY if error.may_be_billed else {}
+    for name, value in {**for_program(error.headers), **again, "request-id": request_id}.items():
         response.headers[name] = value
     return response
 
@@ -160,4 +162,5 @@ _ANSWERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     AnotherBodyError: _simple(422),
     InvalidInputsError: _simple(400),
     OperationalError: _database_away,
+    InterfaceError: _database_away,
 }

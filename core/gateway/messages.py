@@ -114,7 +114,7 @@ def _call_for(wanted: Wanted) -> tuple[Call, bool]:
 
 def _made(wanted: Wanted) -> Call:
     lane = Call.Lane.STREAM if wanted.streamed else Call.Lane.SYNC
-    keeping = kept.for_key(wanted.key, wanted.body, wanted.headers)
+    keeping = kept.for_key(wanted.key, wanted.body, wanted.headers, wanted.query)
     asking = Asking(wanted.key.user, wanted.key, Call.Door.GATEWAY, lane, digest=wanted.digest, keeping=keeping)
     return accept_request(wanted.body, asking, wanted.stored)
 

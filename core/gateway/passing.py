@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from core.claude import client
 from core.gateway import bodies
 from core.gateway.entry import give_back_connection, opened, take
+from core.gateway.errors import Refusal
 from core.gateway.headers import for_claude, for_program
 from core.intake.requests import models_of
 from core.models import Key
@@ -36,6 +37,9 @@ def models(request: HttpRequest, key: Key) -> HttpResponse:
 
 @opened("GET")
 def model(request: HttpRequest, key: Key, model_id: str) -> HttpResponse:
+    if any(part in {".", ".."} for part in model_id.split("/")):
+        # On the way it would become another address.
+        raise Refusal(404, f"model: {model_id}")
     return _passed_on(request, key, f"/v1/models/{quote(model_id, safe='')}")
 
 

@@ -40,12 +40,12 @@ class Keeping:
         return answered.order_by("-created_at").first()
 
 
-def for_key(key: Key, body: Mapping[str, Any], headers: Mapping[str, str]) -> Keeping:
+def for_key(key: Key, body: Mapping[str, Any], headers: Mapping[str, str], query: str = "") -> Keeping:
     """What a key's own setting says of this request; a stream with tools is part of a conversation that goes on."""
     if not key.cache_minutes or (body.get("stream") and body.get("tools")):
         return Keeping()
     asked = {name: value for name, value in body.items() if name != "stream"}
-    return Keeping(_digest("key", key.pk, key.user_id, asked, dict(headers)), key.cache_minutes)
+    return Keeping(_digest("key", key.pk, key.user_id, asked, dict(headers), query), key.cache_minutes)
 
 
 def for_prompt(prompt: Prompt, user: User | None, request: Mapping[str, Any]) -> Keeping:

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 MOST_KEPT_DATA = 10_000
 # Levels of lists and objects; no request that means something is near it.
 DEEPEST = 200
+# Tokens, far above what any model writes; what more of them would cost is a sum that no budget can be asked for.
+MOST_TOKENS = 10**9
 
 
 class NotAllowedError(Exception):

@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from django.db import IntegrityError, connection, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
+from core.claude.errors import is_spend_limit
 from core.models import Call, IdempotencyToken, Key
 
 # An SDK tries again within seconds or minutes; later the same body is a new question.
@@ -20,6 +21,8 @@ RETRIED_WITHIN = dt.timedelta(minutes=15)
 # Seconds between two looks at a call that is still at work: at first, and at most.
 FIRST_LOOK = 0.05
 LAST_LOOK = 1.0
+# What Claude says of a request itself.
+FOR_GOOD = frozenset({400, 404, 413, 422})
 
 
 class AnotherBodyError(ValueError):
@@ -49,25 +52,35 @@ def named(key: Key, token: str, digest: str, make: Callable[[], Call]) -> tuple[
                     return call, False
                 # Somebody named it meanwhile: their call counts, and this one was never stored.
                 transaction.set_rollback(True)
-        except IntegrityError:
-            if not IdempotencyToken.objects.filter(key=key, token=token).exists():
+        except Exception:
+            # Who was first has the name now, and may have taken the last of a budget for this very request.
+            if not _named_since(key, token, row):
                 raise
 
 
 def retried(key: Key, digest: str) -> Call | None:
-    """The earlier call that a retry of an SDK asks for again, at work or with an answer; a failed one is none."""
+    """The earlier call that a retry of an SDK asks for again: at work, with an answer, or failed and perhaps billed.
+
+    The newest counts: had that failed at no cost, its program knows so, and wants another.
+    """
     since = timezone.now() - RETRIED_WITHIN
-    alive = [Call.Status.QUEUED, Call.Status.RUNNING, Call.Status.SUCCEEDED]
-    earlier = Call.objects.filter(key=key, request_digest=digest, created_at__gt=since, status__in=alive)
-    return earlier.order_by("-created_at").first()
+    same = Call.objects.filter(key=key, request_digest=digest, created_at__gt=since)
+    earlier = same.order_by("-created_at").first()
+    return None if earlier is None or may_be_made_anew(earlier) else earlier
 
 
 def may_be_made_anew(call: Call) -> bool:
     """Whether it ended without an answer and without a bill, so that trying again is what the program wants."""
     if call.status not in {Call.Status.FAILED, Call.Status.DEAD, Call.Status.CANCELED}:
         return False
-    final = call.status == Call.Status.FAILED and call.sent_at is not None
-    return not final and not call.cost_records.exists()
+    return not _lies_in_the_request(call) and not call.cost_records.exists()
+
+
+def _lies_in_the_request(call: Call) -> bool:
+    """Whether Claude would say the same again: not where this server's own key, leave or spend limit was the matter."""
+    if call.status != Call.Status.FAILED or call.sent_at is None:
+        return False
+    return call.error_status in FOR_GOOD and not is_spend_limit(call.error_message)
 
 
 def wait_for_end(call: Call, seconds: float) -> Call:
@@ -82,6 +95,12 @@ def wait_for_end(call: Call, seconds: float) -> Call:
         if status in Call.FINISHED:
             call.refresh_from_db()
     return call
+
+
+def _named_since(key: Key, token: str, row: IdempotencyToken | None) -> bool:
+    """Whether somebody has given this name to another call than the one that `row` says."""
+    named = IdempotencyToken.objects.filter(key=key, token=token).values_list("call_id", flat=True).first()
+    return named is not None and named != (row and row.call_id)
 
 
 def _name(key: Key, token: str, digest: str, call: Call, row: IdempotencyToken | None) -> bool:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def item(name: str, text: str = "Please pay it.", **more: Any) -> Any:
-    return {"custom_id": name, "params": question(text, max_tokens=40, **more)}
+    return {"custom_id": name, "params": question(text, **{"max_tokens": 40, **more})}
 
 
 def post(server: Server, program: Program, content: bytes, **headers: str) -> httpx2.Response:
@@ -121,9 +121,10 @@ def test_a_model_that_the_key_may_not_use_is_refused(api: Server, program: Progr
         (json.dumps({"requests": [item("a")]}) + "x", 400, "not valid JSON"),
         (json.dumps({"requests": [item("a", model="no-such-model")]}), 404, "no-such-model"),
         (json.dumps({"requests": [item("a", "\ud800")]}), 400, "half a character"),
+        (json.dumps({"requests": [item("a", max_tokens=10**20)]}), 400, "requests.0.params.max_tokens"),
         ("[" * 100_000, 400, "not valid JSON"),
     ],
-    ids=range(15),
+    ids=range(16),
 )  # fmt: skip
 def test_what_is_no_batch_is_refused_with_a_sentence(
     api: Server, program: Program, body: str, status: int, words: str

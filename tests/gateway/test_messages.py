@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from django.test import Client
 
-from core.models import Budget, Call, ClaudeModel, CostRecord, ModelAlias, Prompt, Reservation
+from core.models import Batch, Budget, Call, ClaudeModel, CostRecord, ModelAlias, Prompt, Reservation
 from core.simulator.server import Simulator
 from tests.gateway.conftest import MODEL, Program, Server, question, until
 
@@ -233,6 +233,10 @@ def test_what_is_no_request_is_refused_and_not_recorded(client: Client, simulate
         b'{"model": "m", "max_tokens": 5, "x": 1e999}': 400,
         b'{"model": "m", "max_tokens": 5, "x": "\\ud800"}': 400,
         b"\xff\xfe{": 400,
+        b'{"model": "m", "max_tokens": 5, "x": "\xed\xa0\x80"}': 400,
+        '{"model": "m", "max_tokens": 5, "x": "\\ud800"}'.encode("utf-16"): 400,
+        b'{"model": "m", "max_tokens": 1' + b"0" * 18 + b"}": 400,
+        b'{"model": "m", "max_tokens": 1' + b"0" * 300 + b"}": 400,
         b'{"model": "m", "max_tokens": 5, "x": ' + b"[" * 300 + b"]" * 300 + b"}": 400,
         b"[" * 100_000: 400,
         b'{"model": "m\\u0000", "max_tokens": 5, "messages": []}': 404,
@@ -255,6 +259,34 @@ def test_unknown_paths_and_wrong_methods_are_told_in_the_apis_shape(client: Clie
     answer = client.get("/v1/messages")
     assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
     assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize("path", [".", "..", "%2e%2e", "../organizations", "a%2F..%2F.."])
+def test_a_models_name_leads_to_no_other_address_at_claude(client: Client, program: Program, path: str) -> None:
+    """Nobody is asked: the simulator, which the test does not start, would have to answer."""
+    answer = client.get(f"/v1/models/{path}", headers=program.headers())
+
+    assert (answer.status_code, answer.json()["error"]["type"]) == (404, "not_found_error")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/messages", question()),
+        ("/v1/messages/batches", {"requests": [{"custom_id": "a", "params": question()}]}),
+        ("/api/calls", {"text": "Hello."}),
+    ],
+)
+def test_under_a_foreign_name_of_the_host_nothing_is_begun(
+    client: Client, program: Program, simulated: Simulator, path: str, body: dict[str, Any]
+) -> None:
+    """The answer would have to name an address here, and there is none."""
+    headers = program.headers(host="evil.example")
+    answer = client.post(path, body, content_type="application/json", headers=headers)
+
+    assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
+    assert not Call.objects.exists()
+    assert not Batch.objects.exists()
 
 
 def test_whoever_has_no_good_key_learns_nothing_else(client: Client, program: Program, simulated: Simulator) -> None:
@@ -316,7 +348,15 @@ def test_cookies_and_sessions_are_not_touched(client: Client, program: Program, 
 
     assert answer.status_code == 200
     assert not answer.cookies
-    allowed = {"content-type", "request-id", "x-claudeapp-call", "x-claudeapp-cost-usd", "retry-after"}
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    allowed = {
+        "content-type",
+        "content-length",
+        "request-id",
+        "x-claudeapp-call",
+        "x-claudeapp-cost-usd",
+        "retry-after",
+    }
     assert {name.lower() for name in answer.headers if not name.lower().startswith("anthropic-")} <= allowed
 
 

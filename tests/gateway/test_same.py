@@ -7,13 +7,14 @@ import json
 import threading
 from typing import Any
 
+import anthropic
 import httpx2
 import pytest
 from django.test import Client
 from django.utils import timezone
 
 from core.gateway import messages
-from core.models import Call, CostRecord, IdempotencyToken
+from core.models import Budget, Call, CostRecord, IdempotencyToken
 from core.simulator.server import Simulator
 from tests.gateway.conftest import Program, Server, question, until
 
@@ -129,6 +130,77 @@ def test_an_sdks_retry_of_what_failed_is_run_anew(client: Client, program: Progr
     assert Call.objects.count() == 2
 
 
+def test_an_sdks_retry_is_not_given_the_answer_of_an_earlier_request(
+    client: Client, program: Program, simulated: Simulator
+) -> None:
+    body = question("[[simulate: status=529 times=1]] Hello")
+    earlier = ask(client, program, body)
+    simulated.state.clear()
+    program.key.attempts = 1
+    program.key.save()
+
+    failed = ask(client, program, body)
+    again = ask(client, program, body, x_stainless_retry_count="1")
+
+    assert (earlier.status_code, failed.status_code, again.status_code) == (200, 529, 200)
+    assert "x-claudeapp-replayed" not in again.headers
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("fault", ["cut after=3", "drop after=3"])
+def test_an_sdk_that_tries_again_pays_for_what_may_have_been_billed_once(
+    api: Server, program: Program, simulated: Simulator, fault: str
+) -> None:
+    program.key.attempts = 1
+    program.key.save()
+
+    with program.sdk(api.url, max_retries=2) as sdk, pytest.raises(anthropic.InternalServerError) as raised:
+        sdk.messages.create(**question(f"[[simulate: {fault}]] Hello"))
+
+    assert raised.value.response.headers["x-should-retry"] == "false"
+    retry = program.headers(**{"x-stainless-retry-count": "1"})
+    again = httpx2.post(f"{api.url}/v1/messages", content=raised.value.request.read(), headers=retry)
+    assert (again.status_code, again.headers["x-should-retry"]) == (raised.value.status_code, "false")
+    assert Call.objects.count() == CostRecord.objects.count() == len(simulated.bill()["entries"]) == 1
+
+
+@pytest.mark.parametrize("fault", ["status=401", "status=403", "spend-limit", "status=429 retry-after=none"])
+def test_what_was_no_fault_of_the_request_is_tried_anew_under_its_name(
+    client: Client, program: Program, simulated: Simulator, fault: str
+) -> None:
+    program.key.attempts = 1
+    program.key.save()
+    body = question(f"[[simulate: {fault} times=1]] Hello")
+
+    first = ask(client, program, body, idempotency_key="order-1")
+    second = ask(client, program, body, idempotency_key="order-1")
+
+    assert first.status_code >= 400
+    assert second.status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_is_second_gets_the_answer_also_where_the_first_took_the_last_of_a_budget(
+    api: Server, program: Program, simulated: Simulator
+) -> None:
+    Budget.objects.create(name="One", scope=Budget.Scope.KEY, key=program.key, amount="0.0003", owner=program.key.user)
+    answers: list[httpx2.Response] = []
+
+    def send() -> None:
+        headers = program.headers(**{"idempotency-key": "order-1"})
+        answers.append(httpx2.post(f"{api.url}/v1/messages", json=question(), headers=headers, timeout=20))
+
+    many = [threading.Thread(target=send) for _ in range(8)]
+    for each in many:
+        each.start()
+    for each in many:
+        each.join()
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.headers["x-claudeapp-call"] for answer in answers}) == 1
+    assert CostRecord.objects.count() == len(simulated.bill()["entries"]) == 1
+
+
 @pytest.mark.django_db(transaction=True)
 def test_the_second_waits_for_the_first_and_gets_its_answer(
     api: Server, program: Program, simulated: Simulator
@@ -223,6 +295,10 @@ def test_an_answer_is_kept_for_its_time_and_its_request_only(
     assert "x-claudeapp-kept" not in ask(client, program, question("Something else.")).headers
     assert "x-claudeapp-kept" not in ask(client, program, question(), anthropic_beta="files-api-2025-04-14").headers
     assert "x-claudeapp-kept" not in ask(client, other, question()).headers
+    asked_otherwise = client.post(
+        "/v1/messages?beta=true", question(), content_type="application/json", headers=program.headers()
+    )
+    assert "x-claudeapp-kept" not in asked_otherwise.headers
     assert "x-claudeapp-kept" in ask(client, program, question()).headers
     later(minutes=11)
     assert "x-claudeapp-kept" not in ask(client, program, question()).headers

@@ -128,6 +128,16 @@ def test_a_model_that_does_not_exist_is_404(script: Script) -> None:
     assert (answer.status, answer.error) == (404, "not_found_error")
 
 
+def test_an_answer_that_is_given_again_takes_no_tokens_of_a_limit(
+    scripts: Callable[..., Script], member: User, simulator: Simulator
+) -> None:
+    script = scripts(member, tokens_per_minute=20_000, cache_minutes=10)
+    # About 8,000 tokens.
+    answers = [script.chat("Hello." * 5000) for _ in range(5)]
+
+    assert [answer.status for answer in answers] == [200] * 5
+
+
 def test_a_kept_answer_costs_nothing(script: Script, simulator: Simulator) -> None:
     script.key.cache_minutes = 10
     script.key.save()

@@ -51,14 +51,14 @@ def asked(request: HttpRequest, make: Callable[[], Call]) -> Asked:
     key, body, token = sender(request), request.body, name_of(request)
     standing = take(key, round(len(body) / CHARACTERS_PER_TOKEN))
     try:
-        if not token:
-            return Asked(make(), False, standing)
         # The address too: one body can mean something at two of them.
         digest = hashlib.sha256(request.path.encode() + b"\n" + body).hexdigest()
-        call, earlier = same.named(key, token, digest, make)
+        call, earlier = same.named(key, token, digest, make) if token else (make(), False)
     except Exception:
         limits.give(standing, 0)
         raise
+    if earlier or call.kept_from_id:
+        limits.give(standing, 0)
     return Asked(call, earlier, standing)
 
 
