@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import accumulate
 
+from django.utils.html import escape
 from django.utils.safestring import SafeString
 
 from core.pages.formats import counted, usd
@@ -23,21 +24,14 @@ OTHERS = "rest"
 
 
 @dataclass(frozen=True)
-class Bar:
-    """`said` is what one reads when hovering over it, a line for each series that has a part in it.
+class Drawing:
+    """Bars in a box of `width` by `HEIGHT`; `top` is the amount at its upper edge, `marks` name some of the slots.
 
-    `drawn` are its rectangles: numbers only, and written here, for a template takes ten times as long for the many.
+    `bars` are written here, for a template takes ten times as long for the many: numbers, and what one reads when
+    hovering over a bar, a line for each series that has a part in it.
     """
 
-    said: str
-    drawn: SafeString
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """Bars in a box of `width` by `HEIGHT`; `top` is the amount at its upper edge, `marks` name some of the slots."""
-
-    bars: list[Bar]
+    bars: SafeString
     legend: list[tuple[str, str]]
     width: int
     top: Decimal
@@ -54,7 +48,7 @@ def draw(chart: Chart) -> Drawing:
     labels = [name_step(step.period, chart.monthly) for step in chart.steps]
     bars = [_bar(index, labels[index], step, top, tones, names) for index, step in enumerate(chart.steps)]
     legend = list(zip(tones, names, strict=True))
-    return Drawing(bars, legend, max(1, len(bars)) * SLOT, top, top / 2, _marks(labels))
+    return Drawing(SafeString("\n".join(bars)), legend, max(1, len(bars)) * SLOT, top, top / 2, _marks(labels))
 
 
 def name_step(period: Period, monthly: bool) -> str:
@@ -65,7 +59,7 @@ def _height(step: Step) -> Decimal:
     return sum((max(amount, Decimal(0)) for amount in step.parts), Decimal(0))
 
 
-def _bar(index: int, label: str, step: Step, top: Decimal, tones: Sequence[str], names: Sequence[str]) -> Bar:
+def _bar(index: int, label: str, step: Step, top: Decimal, tones: Sequence[str], names: Sequence[str]) -> str:
     heights = [float(max(amount, Decimal(0)) / top * HEIGHT) if top else 0.0 for amount in step.parts]
     # A little money is still to be seen.
     scale = 1 / sum(heights) if 0 < sum(heights) < 1 else 1.0
@@ -79,7 +73,8 @@ def _bar(index: int, label: str, step: Step, top: Decimal, tones: Sequence[str],
     )
     said = [f"{label}: {usd(step.sums.amount)}, {counted(step.sums.records, 'exchange')}"]
     said += [f"{name}: {usd(amount)}" for name, amount in zip(names, step.parts, strict=True) if amount]
-    return Bar("\n".join(said), SafeString(drawn))
+    words = escape("\n".join(said))
+    return f'<g class="bar"><title>{words}</title>{drawn}</g>'
 
 
 def _marks(labels: list[str]) -> list[str]:

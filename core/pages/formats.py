@@ -14,12 +14,12 @@ def usd(amount: Decimal | None) -> str:
     """An amount as `$1,234.50` or `$0.0012`, never in powers of ten, `−$2.00` below zero; `unknown` for None."""
     if amount is None:
         return "unknown"
-    if amount == 0:
+    if not amount:
         return "$0"
     if amount < 0:
         return f"−{usd(-amount)}"
     places = 2 if amount >= 1 else min(PLACES, max(2, DIGITS - 1 - amount.adjusted()))
-    return f"${amount.quantize(Decimal(1).scaleb(-places)):,f}"
+    return f"${amount:,.{places}f}"
 
 
 def exact_usd(amount: Decimal | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from django.contrib.auth.models import Group
 from django.db.models import Model
@@ -28,11 +28,12 @@ TITLES = {
     "lane": "Lane",
     "cost_centre": "Cost centre",
 }
-_ROWS: Mapping[str, tuple[type[Model], Callable[[object], str]]] = {
-    "prompt": (Prompt, str),
-    "user": (User, lambda user: str(getattr(user, "username", user))),
-    "team": (Group, str),
-    "key": (Key, str),
+# Which table and which of its columns; the rows are long, and a page names many.
+_ROWS: Mapping[str, tuple[type[Model], str]] = {
+    "prompt": (Prompt, "name"),
+    "user": (User, "username"),
+    "team": (Group, "name"),
+    "key": (Key, "name"),
 }
 _LANES = {str(value): str(label) for value, label in Call.Lane.choices}
 
@@ -44,7 +45,7 @@ def name_values(dimension: str, values: Iterable[str]) -> dict[str, str]:
     if dimension == "lane":
         names.update({value: _LANES[value] for value in wanted if value in _LANES})
     elif dimension in _ROWS:
-        model, name = _ROWS[dimension]
-        rows = model._default_manager.in_bulk([int(value) for value in wanted if value])
-        names.update({str(key): name(row) for key, row in rows.items()})
+        model, column = _ROWS[dimension]
+        rows = model._default_manager.filter(pk__in=[int(value) for value in wanted if value])
+        names.update({str(key): str(name) for key, name in rows.values_list("pk", column)})
     return names

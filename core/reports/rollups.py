@@ -99,7 +99,7 @@ def rebuild_rollups() -> None:
             cursor.execute(_rebuild_days(dimension))
         cursor.execute(
             f"{_INSERT} SELECT dimension, 'month', {month_of('starts_on')}, value, {SUMMED}"  # noqa: S608 - our names
-            f" FROM core_spendrollup WHERE grain = 'day' GROUP BY 1, 3, 4"
+            f" FROM core_spendrollup WHERE grain = 'day' GROUP BY 1, 3, 4 ORDER BY 1, 3, 4"
         )
 
 
@@ -153,11 +153,12 @@ def _remove(taken: Sequence[int]) -> None:
 
 
 def _rebuild_days(dimension: str) -> str:
+    """In order, so that what is read together lies together, as it does where the sums grew day by day."""
     return (
         f"{_INSERT} SELECT '{dimension}', 'day', day, value, {SUMMED} FROM"  # noqa: S608 - our names
         f" (SELECT r.booked_on AS day, {value_of(dimension)} AS value, {MEASURED} FROM {RECORDS}"
         f" WHERE NOT EXISTS (SELECT 1 FROM core_pendingrollup p WHERE p.record_id = r.id)) AS ledger"
-        f" GROUP BY day, value"
+        f" GROUP BY day, value ORDER BY day, value"
     )
 
 

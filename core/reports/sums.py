@@ -96,7 +96,7 @@ def _first_pending_day() -> dt.date:
 
 
 def total(period: Period, only: Only = EVERYTHING) -> Sums:
-    rows, parameters = _source(only.dimension, period, None if only == EVERYTHING else [only.value])
+    rows, parameters = _source([only.dimension], period, None if only == EVERYTHING else [only.value])
     return next(iter(_ask(f"SELECT {SUMMED} FROM ({rows}) AS found", parameters, 0)))[1]  # noqa: S608 - our names
 
 
@@ -106,21 +106,17 @@ def per_value(dimension: str, period: Period, most: int) -> Dearest:
 
 
 def per_values(dimensions: Sequence[str], period: Period, most: int) -> dict[str, Dearest]:
-    """As `per_value`, of several dimensions by one statement, which reads the pending records once for all."""
-    arms, parameters = [], []
-    for name in dimensions:
-        rows, values = _arms(name, period, f"of_{name}")
-        arms.append(
-            f"SELECT * FROM (SELECT '{name}' AS kind, value, count(*) OVER () AS number, {SUMMED}"  # noqa: S608 - our names
-            f" FROM ({rows}) AS found GROUP BY value ORDER BY sum(amount) DESC, sum(unknown) DESC, value LIMIT %s)"
-            f" AS dearest_{name}"
-        )
-        parameters += [*values, most]
-    columns = ", ".join(f"{value_of(name)} AS of_{name}" for name in dimensions)
-    found = _ask(f"{_waiting(columns)} {' UNION ALL '.join(arms)}", parameters, 3)
+    """As `per_value`, of several dimensions by one statement, which reads the sums and the records once for all."""
+    rows, parameters = _source(dimensions, period)
+    statement = (
+        f"SELECT kind, value, number, {', '.join(MEASURES)} FROM (SELECT kind, value, {SUMMED},"  # noqa: S608 - our names
+        " count(*) OVER (PARTITION BY kind) AS number,"
+        " row_number() OVER (PARTITION BY kind ORDER BY sum(amount) DESC, sum(unknown) DESC, value) AS place"
+        f" FROM ({rows}) AS found GROUP BY kind, value) AS placed WHERE place <= %s ORDER BY place"
+    )
     dearest: dict[str, dict[str, Sums]] = {name: {} for name in dimensions}
     numbers = dict.fromkeys(dimensions, 0)
-    for (kind, value, number), sums in sorted(found, key=_dearest_first):
+    for (kind, value, number), sums in _ask(statement, [*parameters, most], 3):
         dearest[kind][value], numbers[kind] = sums, int(number)
     return {name: (dearest[name], numbers[name]) for name in dimensions}
 
@@ -129,7 +125,7 @@ def per_step(
     dimension: str, period: Period, *, monthly: bool, values: Sequence[str] | None = None
 ) -> dict[tuple[dt.date, str], Sums]:
     """The sums of each day, or of the period's part of each month, and value; `values` leaves out the others."""
-    rows, parameters = _source(dimension, period, values, daily=not monthly)
+    rows, parameters = _source([dimension], period, values, daily=not monthly)
     step = month_of("starts_on") if monthly else "starts_on"
     statement = f"SELECT {step} AS step, value, {SUMMED} FROM ({rows}) AS found GROUP BY 1, 2"  # noqa: S608 - our names
     return {(_day(step), str(value)): sums for (step, value), sums in _ask(statement, parameters, 2)}
@@ -198,36 +194,49 @@ def _dearest_first(row: tuple[tuple[Any, ...], Sums]) -> tuple[Decimal, int, str
 
 
 def _source(
-    dimension: str, period: Period, values: Sequence[str] | None = None, *, daily: bool = False
+    dimensions: Sequence[str], period: Period, values: Sequence[str] | None = None, *, daily: bool = False
 ) -> tuple[str, list[Any]]:
-    """The rows to be summed: `starts_on`, `value` and the measures. With `daily` no month comes as one row."""
-    arms, parameters = _arms(dimension, period, "value", values, daily=daily)
-    return f"{_waiting(f'{value_of(dimension)} AS value')} {arms}", parameters
+    """The rows to be summed: `kind`, the dimension, `starts_on`, `value` and the measures.
 
-
-def _arms(
-    dimension: str, period: Period, column: str, values: Sequence[str] | None = None, *, daily: bool = False
-) -> tuple[str, list[Any]]:
-    """Those rows, for a statement that begins with `_waiting`, whose `column` holds the value."""
+    With `daily` no month comes as one row.
+    """
     months = None if daily else period.whole_months()
     parts = [("day", edge) for edge in ([period] if daily else period.edges())]
     if months:
         parts.append(("month", months))
-    among = f" AND {{}} IN ({_marks(values)})" if values else ""
-    arms, parameters = [], []
-    for grain, part in parts:
-        arms.append(
-            f"SELECT starts_on, value, {', '.join(MEASURES)} FROM core_spendrollup WHERE dimension = %s"  # noqa: S608
-            f" AND grain = %s AND starts_on BETWEEN %s AND %s{among.format('value')}"
-        )
-        parameters += [dimension, grain, part.first, part.last, *(values or ())]
+    read = [_rolled(dimensions, grain, part, values) for grain, part in parts]
     if period.last >= _pending_from.get():
-        arms.append(
-            f"SELECT starts_on, {column} AS value, {', '.join(MEASURES)} FROM waiting"  # noqa: S608
-            f" WHERE starts_on BETWEEN %s AND %s{among.format(column)}"
-        )
-        parameters += [period.first, period.last, *(values or ())]
-    return " UNION ALL ".join(arms), parameters
+        read += [_pending(name, period, values) for name in dimensions]
+    columns = ", ".join(f"{value_of(name)} AS of_{name}" for name in dimensions)
+    arms = " UNION ALL ".join(arm for arm, _ in read)
+    return f"{_waiting(columns)} {arms}", [item for _, parameters in read for item in parameters]
+
+
+def _rolled(dimensions: Sequence[str], grain: str, part: Period, values: Sequence[str] | None) -> tuple[str, list[Any]]:
+    """A part of the period from the sums.
+
+    Of a few values each sum is looked up by its whole key, for the days of all values lie between one value's.
+    """
+    days: list[dt.date] = [part.first, part.last]
+    which = "starts_on BETWEEN %s AND %s"
+    if values:
+        days = part.months() if grain == "month" else part.days()
+        which = f"starts_on IN ({_marks(days)}) AND value IN ({_marks(values)})"
+    arm = (
+        f"SELECT dimension AS kind, starts_on, value, {', '.join(MEASURES)} FROM core_spendrollup"  # noqa: S608
+        f" WHERE dimension IN ({_marks(dimensions)}) AND grain = %s AND {which}"
+    )
+    return arm, [*dimensions, grain, *days, *(values or ())]
+
+
+def _pending(dimension: str, period: Period, values: Sequence[str] | None) -> tuple[str, list[Any]]:
+    """What is pending of one dimension, for a statement that begins with `_waiting`."""
+    among = f" AND of_{dimension} IN ({_marks(values)})" if values else ""
+    arm = (
+        f"SELECT '{dimension}' AS kind, starts_on, of_{dimension} AS value, {', '.join(MEASURES)} FROM waiting"  # noqa: S608
+        f" WHERE starts_on BETWEEN %s AND %s{among}"
+    )
+    return arm, [period.first, period.last, *(values or ())]
 
 
 def _waiting(columns: str) -> str:
@@ -273,7 +282,7 @@ def _day(stored: Any) -> dt.date:
     return stored if isinstance(stored, dt.date) else dt.date.fromisoformat(stored)
 
 
-def _marks(values: Sequence[str]) -> str:
+def _marks(values: Sequence[Any]) -> str:
     return ", ".join("%s" for _ in values)
 
 
