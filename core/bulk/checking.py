@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from typing import Any
 
 from core.batches.start import OvertakenError
@@ -13,9 +14,9 @@ from core.bulk.tables import BadTableError, Table
 from core.models import BulkRun
 from core.prompts.conversation import readable
 
-# Of one process that reads a run or writes it down; renewed after so many rows.
+# Of one process that reads a run or writes it down; renewed after so many seconds.
 LEASE = dt.timedelta(minutes=1)
-RENEWED_EACH = 1000
+RENEWED_EACH = 10.0
 # How many faults and rendered rows a page shows, and how much of a cell or a text.
 MOST_FAULTS = 50
 MOST_SAMPLES = 3
@@ -24,16 +25,36 @@ LONGEST_SHOWN = 3000
 State = BulkRun.State
 
 
+class Alive:
+    """The beat of a run: says now and then, however often it is called, that this process still works on it.
+
+    Raises `OvertakenError` where another one does.
+    """
+
+    def __init__(self, run: BulkRun) -> None:
+        self._run = run
+        self._said = time.monotonic()
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now - self._said < RENEWED_EACH:
+            return
+        if not self._run.renew(LEASE):
+            raise OvertakenError
+        self._said = now
+
+
 def check(run: BulkRun) -> None:
     """Read the whole table and note what was found. This process has the run in hand."""
+    alive = Alive(run)
     try:
-        with table_of(run) as table:
-            _check(run, table)
+        with table_of(run, alive) as table:
+            _check(run, table, alive)
     except BadTableError as error:
         run.mark_checked(State.REFUSED, problem=str(error)[:500], rows=0, faulty=0, faults=[], samples=[])
 
 
-def _check(run: BulkRun, table: Table) -> None:
+def _check(run: BulkRun, table: Table, alive: Alive) -> None:
     places = run.places if run.places is not None and run.columns == table.columns else None
     if places is None:
         places = matched(run.version, table.columns)
@@ -45,6 +66,7 @@ def _check(run: BulkRun, table: Table) -> None:
         return
     found = _Found(run)
     for each in rendered(run.version, table.lines, places):
+        alive()
         found.add(each)
     run.mark_checked(State.CHECKED, **known, **found.fields())
 
@@ -53,7 +75,6 @@ class _Found:
     """What the rows so far come to."""
 
     def __init__(self, run: BulkRun) -> None:
-        self._run = run
         self._tally = Tally(run.version)
         self._rows = self._faulty = 0
         self._faults: list[list[Any]] = []
@@ -61,8 +82,6 @@ class _Found:
 
     def add(self, each: Rendered) -> None:
         self._rows += 1
-        if self._rows % RENEWED_EACH == 0 and not self._run.renew(LEASE):
-            raise OvertakenError
         if each.row is None:
             self._faulty += 1
             if len(self._faults) < MOST_FAULTS:

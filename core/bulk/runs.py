@@ -24,6 +24,12 @@ log = logging.getLogger(__name__)
 # Bytes of a file, and rows, that are worked on while the person waits for the page; more is a worker's.
 SMALL_FILE, SMALL_RUN = 100_000, 200
 BROKEN = "Something went wrong here, and was logged. Nothing was sent. Please try again, or tell an administrator."
+# Whoever works on a run may be killed at any moment; where it happens so often, it is the run that kills.
+MOST_TRIES = 5
+BROKEN_OFF = (
+    f"The work on this table broke off {MOST_TRIES} times. Perhaps it is too much for the machine. Nothing was sent. "
+    "Please look at the file, or tell an administrator."
+)
 _STEPS: Mapping[str, Callable[[BulkRun], None]] = {BulkRun.State.CHECKING: check, BulkRun.State.STARTING: begin}
 
 
@@ -162,6 +168,10 @@ def look_after(run: BulkRun) -> bool:
     if mine is None:
         return False
     try:
+        if mine.tries > MOST_TRIES:
+            log.error("bulk run %s broke off %s times", mine.pk, mine.tries - 1)
+            _give_up(mine, BROKEN_OFF)
+            return True
         _STEPS[mine.state](mine)
     except OvertakenError:
         log.warning("run %s was taken over by another process", mine.pk)
@@ -170,6 +180,11 @@ def look_after(run: BulkRun) -> bool:
         raise
     except Exception:
         log.exception("bulk run %s", mine.pk)
-        if not mine.mark_not_started(problem=BROKEN):
-            mine.mark_checked(BulkRun.State.REFUSED, problem=BROKEN)
+        _give_up(mine, BROKEN)
     return True
+
+
+def _give_up(run: BulkRun, why: str) -> None:
+    """Nothing was sent of it; the person may change something and try again."""
+    if not run.mark_not_started(problem=why):
+        run.mark_checked(BulkRun.State.REFUSED, problem=why)

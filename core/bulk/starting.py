@@ -8,7 +8,7 @@ from django.db.models import Count, Sum
 from django.utils import timezone
 
 from core.batches.start import BadRowError, EmptyBatchError, OvertakenError, Row, start
-from core.bulk.checking import LEASE
+from core.bulk.checking import LEASE, Alive
 from core.bulk.newest import overtaken
 from core.bulk.rendering import rendered
 from core.bulk.sources import table_of
@@ -36,7 +36,7 @@ def begin(run: BulkRun) -> None:
     Where that breaks off, whoever takes the run up begins anew; what was written down then counts for nothing.
     """
     try:
-        with table_of(run) as table:
+        with table_of(run, Alive(run)) as table:
             _begin(run, table)
     except OverBudgetError as error:
         window = window_of(error.budget, timezone.localdate())

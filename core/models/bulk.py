@@ -43,7 +43,8 @@ class BulkRunQuerySet(models.QuerySet["BulkRun"]):
     def claim(self, pk: uuid.UUID, lease: dt.timedelta) -> BulkRun | None:
         """Take a due run for this process, or None where somebody else has it."""
         now, token = timezone.now(), new_token()
-        taken = self.due(now).filter(pk=pk).update(lease_token=token, lease_until=now + lease)
+        held = {"lease_token": token, "lease_until": now + lease, "tries": F("tries") + 1}
+        taken = self.due(now).filter(pk=pk).update(**held)
         return self.with_its_prompt().filter(pk=pk, lease_token=token).first() if taken == 1 else None
 
     def with_its_prompt(self) -> BulkRunQuerySet:
@@ -126,6 +127,8 @@ class BulkRun(models.Model):
     touched_at = models.DateTimeField(default=timezone.now, editable=False)
     lease_token = models.CharField(max_length=16, blank=True, editable=False)
     lease_until = models.DateTimeField(null=True, blank=True, editable=False)
+    # How often it was taken in hand since something came of that.
+    tries = models.PositiveSmallIntegerField(default=0, editable=False)
 
     objects = BulkRunQuerySet.as_manager()
 
@@ -186,7 +189,13 @@ class BulkRun(models.Model):
     def check_again(self, **values: Any) -> bool:
         """Have it read once more, with these values changed; not while it is being started, nor if the file was."""
         loose = Q(state__in=self.LOOSE, file_token=self.file_token)
-        fresh: dict[str, Any] = {"problem": "", "refused_by": None, "refused_need": None, "lease_until": None}
+        fresh: dict[str, Any] = {
+            "problem": "",
+            "refused_by": None,
+            "refused_need": None,
+            "lease_until": None,
+            "tries": 0,
+        }
         return self._change(loose, state=self.State.CHECKING, lease_token="", **{**fresh, **values})
 
     def renew(self, lease: dt.timedelta) -> bool:
@@ -195,7 +204,7 @@ class BulkRun(models.Model):
 
     def mark_checked(self, state: str, **found: Any) -> bool:
         """What was found in it, by the process that has it in hand."""
-        free: dict[str, Any] = {"lease_until": None, "lease_token": "", "revision": new_token()}
+        free: dict[str, Any] = {"lease_until": None, "lease_token": "", "revision": new_token(), "tries": 0}
         return self._change(self._held(self.State.CHECKING), state=state, **free, **found)
 
     def ask_to_start(self, seen: str, *, live: bool, skip_faulty: bool, address: str, most: int | None = None) -> bool:
@@ -214,6 +223,7 @@ class BulkRun(models.Model):
             refused_by=None,
             refused_need=None,
             problem="",
+            tries=0,
         )
 
     def mark_started(self, batch: Batch) -> bool:
@@ -224,9 +234,8 @@ class BulkRun(models.Model):
 
     def mark_not_started(self, **why: Any) -> bool:
         """Nothing was reserved and nothing sent; the person may change something and try again."""
-        return self._change(
-            self._held(self.State.STARTING), state=self.State.CHECKED, lease_until=None, lease_token="", **why
-        )
+        free: dict[str, Any] = {"lease_until": None, "lease_token": "", "tries": 0}
+        return self._change(self._held(self.State.STARTING), state=self.State.CHECKED, **free, **why)
 
     def mark_changed(self, problem: str) -> bool:
         """It is not any more what the person saw: nothing was reserved, and it is read anew for them to look again."""
@@ -236,6 +245,7 @@ class BulkRun(models.Model):
             lease_until=None,
             lease_token="",
             problem=problem[:500],
+            tries=0,
         )
 
 
