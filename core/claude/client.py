@@ -26,40 +26,32 @@ if TYPE_CHECKING:
     from anthropic import Anthropic
     from anthropic.types import ModelInfo
 
+    from core.claude.senders import Senders
+
 # Seconds to wait for a connection; what the answer may take is the caller's.
 CONNECT_TIMEOUT = 10.0
-# Idle connections are kept this long, in seconds, for the next call.
-KEEP_ALIVE = 60.0
-MOST_CONNECTIONS = 400
 
 
 def sdk() -> Anthropic:
-    """This process's client: it holds the connection pool. A forked child gets its own."""
-    return _client_of(os.getpid(), settings.ANTHROPIC_API_KEY or "sk-simulated", settings.ANTHROPIC_BASE_URL)
+    """A client of this process, for what is asked now and then."""
+    return _senders().first
+
+
+def _senders() -> Senders:
+    """This process's clients, which hold its connections to Claude. A forked child gets its own."""
+    return _senders_of(os.getpid(), settings.ANTHROPIC_API_KEY or "sk-simulated", settings.ANTHROPIC_BASE_URL)
 
 
 @cache
-def _client_of(_pid: int, api_key: str, base_url: str) -> Anthropic:
-    import anthropic
-    import httpx2
+def _senders_of(_pid: int, api_key: str, base_url: str) -> Senders:
+    from core.claude.senders import Senders
 
-    limits = httpx2.Limits(
-        max_connections=MOST_CONNECTIONS,
-        max_keepalive_connections=MOST_CONNECTIONS,
-        keepalive_expiry=KEEP_ALIVE,
-    )
-    # Our own queue retries; the SDK's retries would multiply with it.
-    return anthropic.Anthropic(
-        api_key=api_key,
-        base_url=base_url,
-        max_retries=0,
-        http_client=anthropic.DefaultHttpxClient(limits=limits),
-    )
+    return Senders(api_key, base_url)
 
 
 def preload() -> None:
     """Import the SDK now, so that processes forked from this one have it."""
-    import anthropic  # noqa: F401
+    import core.claude.senders  # noqa: F401
 
 
 @dataclass(frozen=True)
@@ -116,16 +108,11 @@ class Answering:
         import httpx2
 
         limits = httpx2.Timeout(self._silence, connect=min(CONNECT_TIMEOUT, self._silence))
-        post: Any = sdk().post
-        response = post(
-            f"/v1/messages?{self._sending.query}" if self._sending.query else "/v1/messages",
-            cast_to=httpx2.Response,
-            content=self._sending.encoded,
-            options={"headers": dict(self._sending.headers), "timeout": limits},
-            stream=True,
-        )
-        with contextlib.closing(response):
-            yield response
+        path = f"/v1/messages?{self._sending.query}" if self._sending.query else "/v1/messages"
+        with _senders().one() as sender:
+            response = sender.open(path, self._sending.encoded, self._sending.headers, limits)
+            with contextlib.closing(response):
+                yield response
 
     def _events(self, response: httpx2.Response) -> Iterator[Event]:
         from anthropic import Stream

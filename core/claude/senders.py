@@ -1,0 +1,105 @@
+"""Which of the SDK's clients sends a request, and what need not be made anew for it?
+
+Read where the SDK is first used, as it imports it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
+
+import anthropic
+import httpx2
+from anthropic._models import FinalRequestOptions
+
+# Idle connections are kept this long, in seconds, for the next call.
+KEEP_ALIVE = 60.0
+# Requests under way of one client. For each request the pool of a client looks at all of its connections, so a few
+# small pools are quicker than a large one.
+PLACES = 16
+MOST_SENDERS = 25
+# Kinds of requests whose heads are remembered; programs make them up by their own headers and queries.
+MOST_HEADS = 200
+
+_POST = FinalRequestOptions.construct(method="post", url="")
+
+
+class Sender(anthropic.Anthropic):
+    """The SDK's client. Where requests differ in their body only, the SDK makes all the rest once."""
+
+    def __init__(self, api_key: str, base_url: str, verify: Any) -> None:
+        limits = httpx2.Limits(max_connections=PLACES, max_keepalive_connections=PLACES, keepalive_expiry=KEEP_ALIVE)
+        # Requests of many people leave here; what one's answer sets is not for the next one's.
+        cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+        http_client = anthropic.DefaultHttpxClient(limits=limits, verify=verify, cookies=cookies)
+        # Our own queue retries; the SDK's retries would multiply with it.
+        super().__init__(api_key=api_key, base_url=base_url, max_retries=0, http_client=http_client)
+        self._heads: dict[tuple[Any, ...], httpx2.Request] = {}
+
+    @property
+    def user_agent(self) -> str:
+        """As the SDK says it, which would name this class."""
+        return f"Anthropic/Python {self._version}"
+
+    def open(self, path: str, content: bytes, headers: Mapping[str, str], timeout: httpx2.Timeout) -> httpx2.Response:
+        """POST these bytes; the answer's body is still to be read, and to be closed. Raises what the SDK does."""
+        given = {"url": path, "content": content, "headers": headers, "timeout": timeout}
+        return self.request(httpx2.Response, _POST.model_copy(update=given), stream=True)
+
+    def _build_request(self, options: FinalRequestOptions, *, retries_taken: int = 0) -> httpx2.Request:
+        if not isinstance(options.content, bytes) or not isinstance(options.timeout, httpx2.Timeout):
+            return super()._build_request(options, retries_taken=retries_taken)
+        key = (options.url, retries_taken, *options.timeout.as_dict().values(), *dict(options.headers or {}).items())
+        head = self._heads.get(key)
+        if head is None:
+            head = self._remember(key, super()._build_request(options, retries_taken=retries_taken))
+        headers = httpx2.Headers(head.headers)
+        headers["Content-Length"] = str(len(options.content))
+        body = httpx2.ByteStream(options.content)
+        return httpx2.Request(head.method, head.url, headers=headers, stream=body, extensions=head.extensions)
+
+    def _remember(self, key: tuple[Any, ...], made: httpx2.Request) -> httpx2.Request:
+        head = httpx2.Request(made.method, made.url, headers=made.headers, stream=None, extensions=made.extensions)
+        if len(self._heads) >= MOST_HEADS:
+            self._heads.clear()
+        self._heads[key] = head
+        return head
+
+
+class Senders:
+    """As many clients as the requests under way need, the first ones first, so that connections are used again."""
+
+    def __init__(self, api_key: str, base_url: str) -> None:
+        self._given = (api_key, base_url, httpx2.create_ssl_context())
+        self._changing = threading.Lock()
+        self._senders = [Sender(*self._given)]
+        self._busy = [0]
+
+    @property
+    def first(self) -> Sender:
+        return self._senders[0]
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[Sender]:
+        """A client with a connection to spare, for one request."""
+        place = self._take()
+        try:
+            yield self._senders[place]
+        finally:
+            with self._changing:
+                self._busy[place] -= 1
+
+    def _take(self) -> int:
+        with self._changing:
+            place = next((place for place, busy in enumerate(self._busy) if busy < PLACES), len(self._busy))
+            if place == MOST_SENDERS:
+                # Its pool lets the request wait for a connection.
+                place = min(range(MOST_SENDERS), key=self._busy.__getitem__)
+            elif place == len(self._busy):
+                self._senders.append(Sender(*self._given))
+                self._busy.append(0)
+            self._busy[place] += 1
+            return place

@@ -1,0 +1,122 @@
+"""What the SDK makes once for many requests is what it would have made for each."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import anthropic
+import httpx2
+import pytest
+
+from core.claude import senders
+from core.claude.senders import PLACES, Sender, Senders
+
+TIMEOUT = httpx2.Timeout(5, connect=2)
+
+
+class Upstream(ThreadingHTTPServer):
+    """Keeps what comes, and gives each client a cookie."""
+
+    def __init__(self) -> None:
+        self.came: list[tuple[str, dict[str, str], bytes]] = []
+        super().__init__(("127.0.0.1", 0), Answers)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Answers(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        assert isinstance(self.server, Upstream)
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.came.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
+        self.send_response(200)
+        self.send_header("set-cookie", "who=you; Path=/")
+        self.send_header("content-length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    with Upstream() as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def sender(upstream: Upstream) -> Iterator[Sender]:
+    with Senders("sk-mine", upstream.url).first as one:
+        yield one
+
+
+def sent(sender: Sender, body: bytes, path: str = "/v1/messages", **headers: str) -> None:
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    sender.open(path, body, given, TIMEOUT).read()
+
+
+def test_a_later_request_has_the_head_that_the_sdk_itself_makes(upstream: Upstream, sender: Sender) -> None:
+    for body in (b'{"first": 1}', b'{"the second": "one"}'):
+        sent(sender, body, "/v1/messages?beta=true", anthropic_beta="a-beta", anthropic_version="2026-10-21")
+    with anthropic.Anthropic(api_key="sk-mine", base_url=upstream.url) as plain:
+        plain.post(
+            "/v1/messages?beta=true",
+            cast_to=httpx2.Response,
+            content=b'{"the second": "one"}',
+            options={"headers": {"anthropic-beta": "a-beta", "anthropic-version": "2026-10-21"}, "timeout": TIMEOUT},
+        )
+    _first, second, made_by_itself = upstream.came
+    assert second == made_by_itself
+    assert second[1]["authorization"] == "Bearer sk-mine"
+
+
+def test_what_one_request_says_beside_its_body_is_not_said_by_the_next(upstream: Upstream, sender: Sender) -> None:
+    sent(sender, b"{}", anthropic_beta="a-beta")
+    sent(sender, b"{}", anthropic_beta="another")
+    sent(sender, b"{}", "/v1/messages?beta=true")
+    assert [(path, headers.get("anthropic-beta")) for path, headers, _ in upstream.came] == [
+        ("/v1/messages", "a-beta"),
+        ("/v1/messages", "another"),
+        ("/v1/messages?beta=true", None),
+    ]
+
+
+def test_only_so_many_heads_are_remembered(upstream: Upstream, sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(senders, "MOST_HEADS", 2)
+    for number in range(5):
+        sent(sender, b"{}", anthropic_beta=f"beta-{number}")
+    assert len(sender._heads) <= 2
+    assert [headers["anthropic-beta"] for _, headers, _ in upstream.came] == [f"beta-{number}" for number in range(5)]
+
+
+def test_a_cookie_of_one_answer_is_not_sent_with_the_next_request(upstream: Upstream, sender: Sender) -> None:
+    sent(sender, b"{}")
+    sent(sender, b"{}")
+    assert all("cookie" not in headers for _, headers, _ in upstream.came)
+
+
+def test_a_client_is_used_again_before_another_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(senders, "MOST_SENDERS", 2)
+    several = Senders("sk-mine", "http://127.0.0.1:1")
+    for _ in range(3):
+        with several.one() as sender:
+            assert sender is several.first
+    held = [several.one() for _ in range(2 * PLACES + 2)]
+    clients = [each.__enter__() for each in held]
+    # Those for which no client has a place to spare wait for a connection of one that is as busy as the others.
+    assert len(set(map(id, clients))) == 2
+    assert clients[:PLACES] == [several.first] * PLACES
+    assert several._busy == [PLACES + 1, PLACES + 1]
+    for each in held:
+        each.__exit__(None, None, None)
+    assert several._busy == [0, 0]
