@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from django.db import Error, transaction
 
@@ -48,7 +50,7 @@ def hand_back() -> list[Call]:
     """
     held = held_here()
     queued = []
-    for call in Call.objects.held(held).select_related("version"):
+    for call in _still_ours(held):
         try:
             if call.hand_back() or (call.abandon() and recover(call) == Call.Status.QUEUED):
                 queued.append(call)
@@ -58,6 +60,14 @@ def hand_back() -> list[Call]:
     if held:
         log.warning("handed back %s of %s calls", len(queued), len(held))
     return [call for call in queued if call.lane == Call.Lane.QUEUE]
+
+
+def _still_ours(held: Mapping[UUID, str]) -> list[Call]:
+    try:
+        return list(Call.objects.held(held).select_related("version"))
+    except Error as error:
+        log.warning("nothing can be handed back: %s", error)
+        return []
 
 
 def lost_error() -> dict[str, Any]:

@@ -37,6 +37,8 @@ BYTES_PER_TOKEN = 4
 LOOK_EVERY = 0.25
 # Seconds for which a call of the queue keeps its worker's place rather than to go back into the queue.
 SHORT_WAIT = 2.0
+# Seconds over which those come back, at least, that wait for a model that another call is trying just now.
+SHORTEST_SPREAD = 4.0
 # What follows where a spend limit refuses a call of the queue.
 PARKED = "waits until the spend limit ends"
 
@@ -132,7 +134,7 @@ class Run:
         if self.queued and wait > SHORT_WAIT:
             self._give_probe_back()
             # It has a place of its own, so the moment is exact.
-            return self._postpone(error, spread=0.0)
+            return self._postpone(error, exactly=True)
         self._sleep(wait)
         return None
 
@@ -244,9 +246,11 @@ class Run:
 
     # --- the end ---
 
-    def _postpone(self, error: ClaudeError, spread: float = 0.25) -> Outcome:
+    def _postpone(self, error: ClaudeError, *, exactly: bool = False) -> Outcome:
         """Wait in the queue without having asked; not all those that wait are to come back at the same moment."""
-        seconds = (error.retry_after or 0.0) * (1 + random.random() * spread)
+        seconds = error.retry_after or 0.0
+        if not exactly:
+            seconds += random.random() * max(SHORTEST_SPREAD, seconds / 4)
         until = timezone.now() + dt.timedelta(seconds=seconds)
         later = self.call.wait if self.sent else self.call.put_off
         if not patiently(partial(later, until, error_of(error))):

@@ -452,20 +452,17 @@ class Call(models.Model):
         return {"not_before": None, "parked": False, "dispatched_at": timezone.now()}
 
     def hand_back(self) -> bool:
-        """Let another process run it, where nothing of this attempt was sent."""
-        return self._change(
-            self._holds_lease() & Q(sent_at=None, classifying=""),
-            status=self.Status.QUEUED,
-            lease_until=None,
-            lease_token="",
-            **self._at_once(),
+        """Let another process run it, where nothing of this attempt was sent: then it was none."""
+        unsent = self._holds_lease() & Q(sent_at=None, classifying="")
+        queued = {"status": self.Status.QUEUED, "lease_until": None, "lease_token": "", **self._at_once()}
+        return self._change(unsent & ~self._attempt_failed(), attempt=max(0, self.attempt - 1), **queued) or (
+            self._change(unsent, **queued)
         )
 
     def put_off(self, until: dt.datetime, error: dict[str, Any]) -> bool:
         """Wait for `until` without having sent anything of this attempt, so that it does not count."""
-        failed = Q(failed_attempts__number=F("attempt"))
         return self._change(
-            self._holds_lease() & Q(sent_at=None) & ~failed,
+            self._holds_lease() & Q(sent_at=None) & ~self._attempt_failed(),
             status=self.Status.WAITING,
             attempt=max(0, self.attempt - 1),
             not_before=until,
@@ -474,6 +471,11 @@ class Call(models.Model):
             lease_token="",
             **error,
         )
+
+    @staticmethod
+    def _attempt_failed() -> Q:
+        """Whether its newest number is that of a try that was sent."""
+        return Q(failed_attempts__number=F("attempt"))
 
     def join_a_batch(self, until: dt.datetime, reason: str, routing: dict[str, Any] | None) -> bool:
         """Wait, until then at most, for others to go with: its route says so. Nothing of it was sent."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 import time
 
 import pytest
+from django.utils import timezone
 from pytest_django import Settings
 
 from core.claude.errors import ClaudeError, cut_off, timed_out
-from core.execution import breaker
+from core.execution import breaker, running
 from core.execution.board import Board
+from core.execution.run import run_call
+from core.models import Call, User
+from core.simulator.server import Simulator
 
 MODEL = "claude-sonnet-5-5"
 OVERLOADED = ClaudeError("overloaded_error", "Overloaded", 529, retryable=True)
@@ -161,3 +165,42 @@ def test_a_healthy_model_costs_next_to_no_questions() -> None:
         breaker.note_answer(MODEL)
 
     assert time.perf_counter() - began < 0.1, "under a tenth of a millisecond each"
+
+
+def test_calls_wait_spread_for_one_that_tries_and_its_answer_lets_them_all_go(
+    catalogue: None, member: User, simulator: Simulator
+) -> None:
+    """They use up no attempt meanwhile, and none of them comes back before its time."""
+    waiting, trying = [_asked(member) for _ in range(60)], _asked(member)
+    fail(5)
+    opened = time.time()
+    assert _waits(waiting, shortest=15, longest=30 * 1.25) > 3, "spread over seconds"
+    breaker.board.change(MODEL, opened_at=opened - 30)
+    assert breaker.seconds_closed_to(MODEL) == 0, "somebody tries it"
+    assert _waits(waiting, shortest=1.0, longest=1 + running.SHORTEST_SPREAD) > 2, "and not all look again each second"
+
+    breaker.note_nothing(MODEL)
+    assert run_call(trying.pk).status == "succeeded"
+    Call.objects.filter(status="waiting").update(not_before=timezone.now())
+
+    assert {run_call(call.pk).status for call in waiting[:5]} == {"succeeded"}
+    assert set(Call.objects.filter(status="waiting").values_list("attempt", flat=True)) == {0}
+
+
+def _asked(member: User) -> Call:
+    request = {"model": MODEL, "max_tokens": 100, "messages": [{"role": "user", "content": "Say hello."}]}
+    return Call.objects.create(user=member, request=request)
+
+
+def _waits(calls: list[Call], shortest: float, longest: float) -> float:
+    """Run all of them, none of which gets through; over how many seconds they come back."""
+    Call.objects.filter(status="waiting").update(not_before=timezone.now())
+    waits = []
+    for call in calls:
+        began = timezone.now()
+        outcome = run_call(call.pk)
+        assert (outcome.status, outcome.retry_at is not None) == ("waiting", True)
+        waits.append((outcome.retry_at - began).total_seconds() if outcome.retry_at else 0.0)
+    assert shortest <= min(waits)
+    assert max(waits) <= longest + 0.5
+    return max(waits) - min(waits)

@@ -14,16 +14,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 from django_rq.workers import get_worker
 from pytest_django import Settings
 from rq.worker import BaseWorker, WorkerStatus
 
+from core.execution.lease import kept
+from core.execution.recovery import hand_back
 from core.hints.connection import quick_redis
 from core.intake.accept import accept
 from core.jobs.dispatch import BULK, dispatch_again, in_queue, queue
 from core.jobs.worker import CallWorker
-from core.models import Call, CostRecord, Prompt, User
+from core.models import Call, CostRecord, FailedAttempt, Prompt, User
 from core.simulator.server import Simulator
 from tests.crash.test_killed_workers import address_of_the_tests_database, until
 
@@ -224,8 +226,37 @@ def test_what_was_not_sent_is_handed_back_as_if_nobody_had_taken_it(ask: Ask) ->
 
     call.refresh_from_db()
     assert (call.status, call.lease_token) == (Call.Status.QUEUED, "")
+    assert call.attempt == 0, "however often workers are stopped, it keeps its tries"
     assert not claimed.mark_sent("claude-haiku-5-5", "too late")
     assert claimed.hand_back() is False
+
+
+def test_handed_back_between_two_tries_the_first_one_counts(ask: Ask) -> None:
+    claimed = Call.objects.claim(ask().pk, dt.timedelta(seconds=30))
+    assert claimed is not None
+    FailedAttempt.objects.create(call=claimed, number=1, model="claude-haiku-5-5", error_type="overloaded_error")
+
+    assert claimed.hand_back()
+
+    claimed.refresh_from_db()
+    assert (claimed.status, claimed.attempt) == (Call.Status.QUEUED, 1)
+
+
+def test_while_the_database_is_away_a_worker_leaves_without_handing_back(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claimed = Call.objects.claim(ask().pk, dt.timedelta(seconds=30))
+    assert claimed is not None
+    with kept(claimed):
+        connections.close_all()
+        monkeypatch.setattr(connections["default"], "connect", _away)
+
+        assert hand_back() == []
+    monkeypatch.undo()
+
+
+def _away() -> None:
+    raise OperationalError("no server")
 
 
 def test_what_was_sent_is_not_simply_handed_back(ask: Ask) -> None:
