@@ -55,6 +55,8 @@ class Hub:
         self._watchers: dict[str, set[asyncio.Event]] = {}
         self._changed = asyncio.Event()
         self._listening: asyncio.Task[None] | None = None
+        self._subscribing: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
         self._asked: dict[uuid.UUID, asyncio.Future[str]] = {}
         self._asking: asyncio.Task[None] | None = None
 
@@ -74,21 +76,24 @@ class Hub:
             del self._watchers[key]
             self._changed.set()
         if not self._watchers:
-            await self._close()
+            # Whoever comes now begins another one.
+            _hubs.pop(asyncio.get_running_loop(), None)
+            # To its end, also where this watcher is cut off once more meanwhile.
+            self._closing = asyncio.create_task(self._close())
+            await asyncio.shield(self._closing)
 
     async def _listen(self) -> None:
         while True:
             try:
                 async with self.redis.pubsub() as pubsub:
-                    subscribing = asyncio.create_task(self._subscribe(pubsub))
-                    try:
-                        await self._hear(pubsub, subscribing)
-                    finally:
-                        subscribing.cancel()
+                    self._subscribing = asyncio.create_task(self._subscribe(pubsub))
+                    await self._hear(pubsub, self._subscribing)
             except RedisError as error:
                 log.warning("calls are followed in the database: %s", error)
             except Exception:
                 log.exception("calls are followed in the database")
+            # There is one at a time, for it takes note of what changed.
+            await _end(self._subscribing)
             await asyncio.sleep(QUICKLY)
 
     async def _subscribe(self, pubsub: Any) -> None:
@@ -144,13 +149,22 @@ class Hub:
                     answer.set_result("" if known is None else known.get(call_id, GONE))
 
     async def _close(self) -> None:
-        _hubs.pop(asyncio.get_running_loop(), None)
-        for task in (self._listening, self._asking):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        for task in (self._listening, self._subscribing, self._asking):
+            await _end(task)
         await self.redis.aclose(close_connection_pool=True)
+
+
+async def _end(task: asyncio.Task[None] | None) -> None:
+    """Cancel a task until it has ended; how it did is no news any more.
+
+    Once may not do: until Python 3.12 `asyncio.wait_for`, by which redis-py reads and writes, loses a cancellation that
+    comes together with what it waits for.
+    """
+    while task and not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=GATHER)
+    if task and not task.cancelled():
+        task.exception()
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

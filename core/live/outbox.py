@@ -17,8 +17,9 @@ from core.hints.per_process import PerProcess
 
 log = logging.getLogger(__name__)
 
-# Seconds within which words are gathered; the first after a silence goes at once.
-GATHER = 0.02
+# Seconds within which words are gathered; the first after a silence goes at once. And within which first words of
+# answers are: somebody looks at an empty page.
+GATHER, BRIEFLY = 0.02, 0.005
 # An hour after its last word nobody watches any more; the answer itself is in the database. Seconds.
 KEPT_FOR = 3600
 # Pieces; an answer has a few thousand at most. The oldest go first, and a late watcher then reads the database's.
@@ -30,11 +31,12 @@ RENEWED_EACH = 100
 @dataclass
 class Told:
     """The stream of one call, and how much was told there. `whole` ends where a piece was lost: words with a hole in
-    them would mislead."""
+    them would mislead. `silent` ends with the first words of an attempt."""
 
     key: str
     whole: bool = True
     pieces: int = 0
+    silent: bool = True
 
 
 @dataclass
@@ -57,6 +59,7 @@ class Outbox:
         self._changing = threading.Lock()
         self._letters: dict[str, _Letter] = {}
         self._some = threading.Event()
+        self._first_words = threading.Event()
         self._sending = threading.Lock()
         threading.Thread(target=self._run, name="outbox", daemon=True).start()
 
@@ -67,11 +70,15 @@ class Outbox:
                 letter = self._letters[told.key] = _Letter(told)
             letter.add(kind, data)
         self._some.set()
+        if kind == "text" and told.silent:
+            self._first_words.set()
+        told.silent = kind != "text"
 
     def flush(self) -> None:
         """Send now what there is to tell; it has been sent when this returns."""
         with self._sending:
             self._some.clear()
+            self._first_words.clear()
             with self._changing:
                 letters, self._letters = self._letters, {}
             if letters:
@@ -85,7 +92,8 @@ class Outbox:
             except Exception:
                 # Whatever it was, this thread must not end: nobody else would tell anything.
                 log.exception("the words of running calls")
-            time.sleep(GATHER)
+            if self._first_words.wait(GATHER):
+                time.sleep(BRIEFLY)
 
 
 def _send(letters: list[_Letter]) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import json
+import threading
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
@@ -14,10 +18,11 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from core.hints.connection import quick_redis
-from core.live import channel, relay
+from core.live import channel, hub, relay
+from core.live import outbox as outbox_module
 from core.live.channel import Publisher, text_so_far
 from core.live.hub import READERS
-from core.live.outbox import MOST_PIECES, outbox
+from core.live.outbox import MOST_PIECES, Told, outbox
 from core.models import Call
 
 Event = tuple[str, str, object]
@@ -258,3 +263,114 @@ async def _collect(stream: AsyncIterator[str]) -> list[str]:
 
 def commands() -> int:
     return int(quick_redis().info("stats")["total_commands_processed"])
+
+
+def test_who_comes_and_goes_leaves_no_task_and_no_error_behind(call: Call) -> None:
+    """The last one to leave ends the hub, in whatever it is doing just then; a server may cut off twice."""
+
+    async def come_and_go() -> tuple[list[str], int]:
+        loop, complaints = asyncio.get_running_loop(), []
+        loop.set_exception_handler(lambda _loop, context: complaints.append(str(context)))
+        there = asyncio.all_tasks()
+        for number in range(20):
+            stream = relay.events(call.pk)
+            await anext(stream)
+            waiting = asyncio.ensure_future(anext(stream))
+            await asyncio.sleep(number / 2000)
+            waiting.cancel()
+            await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+            await stream.aclose()  # type: ignore[attr-defined]
+        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()} - there))
+        gc.collect()
+        return complaints, len(asyncio.all_tasks() - there)
+
+    assert async_to_sync(come_and_go)() == ([], 0)
+
+
+def test_a_task_that_loses_a_cancellation_ends_all_the_same() -> None:
+    async def deaf() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(30)
+        await asyncio.sleep(30)
+
+    async def end() -> bool:
+        task = asyncio.create_task(deaf())
+        await asyncio.sleep(0)
+        await asyncio.wait_for(hub._end(task), 10)
+        return task.cancelled()
+
+    assert async_to_sync(end)()
+
+
+def test_whatever_goes_wrong_with_the_question_how_calls_stand_nobody_waits_for_ever(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All who asked together hear that nobody knows, and ask again."""
+    statuses = hub._statuses
+
+    def once_wrong(call_ids: list[uuid.UUID]) -> dict[uuid.UUID, str] | None:
+        monkeypatch.setattr(hub, "_statuses", statuses)
+        raise MemoryError
+
+    monkeypatch.setattr(hub, "_statuses", once_wrong)
+
+    async def listen() -> list[list[str]]:
+        watchers = [asyncio.create_task(_collect(relay.events(call.pk))) for _ in range(3)]
+        await asyncio.sleep(1)
+        await sync_to_async(finish)(call)
+        return await asyncio.wait_for(asyncio.gather(*watchers), 20)
+
+    for blocks in async_to_sync(listen)():
+        assert blocks[1] == ": still here\n\n"
+        assert 'event: ended\ndata: "succeeded"' in blocks[-1]
+
+
+def test_whatever_ends_the_listening_it_begins_anew(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "QUICKLY", 0.05)
+    monkeypatch.setattr(relay, "PATIENCE", 30)
+    hear, broken = hub.Hub._hear, threading.Event()
+
+    async def once_broken(self: hub.Hub, *given: Any) -> None:
+        monkeypatch.setattr(hub.Hub, "_hear", hear)
+        broken.set()
+        raise RuntimeError("a fault in a library")
+
+    monkeypatch.setattr(hub.Hub, "_hear", once_broken)
+
+    async def first_words() -> str:
+        stream = relay.events(call.pk)
+        await anext(stream)
+        waiting = asyncio.ensure_future(anext(stream))
+        await asyncio.to_thread(broken.wait, 10)
+        await asyncio.sleep(0.2)
+        Publisher(call.pk).text("word")
+        heard = await asyncio.wait_for(waiting, 10)
+        await stream.aclose()  # type: ignore[attr-defined]
+        return str(heard)
+
+    assert "word" in async_to_sync(first_words)()
+
+
+def test_first_words_do_not_wait_for_what_others_say(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While others are written, their words are gathered; whoever looks at an empty page does not wait for that."""
+    monkeypatch.setattr(outbox_module, "GATHER", 30)
+    mine = outbox_module.Outbox()
+    other, first = Told("claudeapp:live:other", silent=False), Told("claudeapp:live:first")
+    mine.tell(other, "text", "a")
+    _until(lambda: bool(quick_redis().exists(other.key)))
+    mine.tell(other, "text", "b")
+
+    mine.tell(first, "text", "Hello")
+
+    _until(lambda: bool(quick_redis().exists(first.key)))
+    told: Any = quick_redis().xrange(other.key)
+    assert [fields["data"] for _, fields in told] == ["a", "b"]
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
