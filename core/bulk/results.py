@@ -11,6 +11,7 @@ from typing import Any
 from core.bulk.names import line_of
 from core.bulk.newest import newest_of
 from core.models import Batch, BatchRow, Call, SkippedLine
+from core.prompts.rendering import specs
 
 CHUNK = 500
 # Beside the answer.
@@ -29,23 +30,31 @@ def result_rows(batch: Batch) -> Iterator[list[Any]]:
     fault. For `reports.files.csv_pieces` and `reports.workbook.xlsx_pieces`, which defuse what a spreadsheet would
     execute.
     """
-    columns: list[str] = batch.columns or []
+    columns = _columns(batch)
     fields = _fields(batch)
     yield [*columns, *_apart(columns, [*(fields or ["answer"]), *TOLD])]
     for _, line in merge(_answered(batch, columns, fields), _skipped(batch, columns, fields), key=lambda each: each[0]):
         yield line
 
 
+def _columns(batch: Batch) -> list[str]:
+    """Those of its table, or of rows that came without one the variables of the prompt."""
+    if batch.columns is not None:
+        return list(batch.columns)
+    return [spec.name for spec in specs(batch.version.content())] if batch.version else []
+
+
 def _answered(batch: Batch, columns: list[str], fields: list[str]) -> Iterator[Numbered]:
     position = -1
     rows = BatchRow.objects.filter(batch=batch).select_related("call").prefetch_related("call__cost_records")
-    rows = rows.only("position", "custom_id", "cells", *_NEEDED).order_by("position")
+    rows = rows.only("position", "custom_id", "cells", "call__inputs", *_NEEDED).order_by("position")
     while chunk := list(rows.filter(position__gt=position)[:CHUNK]):
         position = chunk[-1].position
         newest = newest_of([row.call for row in chunk])
         for row in chunk:
             call = newest.get(row.call_id, row.call)
-            yield line_of(row.custom_id), [*_padded(row.cells, columns), *_answer(call, fields), *_told(call)]
+            cells = [row.call.inputs.get(name, "") for name in columns] if batch.columns is None else row.cells
+            yield line_of(row.custom_id), [*_padded(cells, columns), *_answer(call, fields), *_told(call)]
 
 
 def _skipped(batch: Batch, columns: list[str], fields: list[str]) -> Iterator[Numbered]:

@@ -66,7 +66,11 @@ class BatchQuerySet(models.QuerySet["Batch"]):
 
     def of_script(self, key: Key) -> BatchQuerySet:
         """The same for what it started by the plain API."""
-        return self.filter(key=key, door=Call.Door.API, started_at__isnull=False)
+        return self.of_scripts().filter(key=key)
+
+    def of_scripts(self) -> BatchQuerySet:
+        """What programs started by the plain API."""
+        return self.filter(door=Call.Door.API, started_at__isnull=False)
 
     def open(self) -> BatchQuerySet:
         return self.exclude(status__in=Batch.OVER)

@@ -7,17 +7,17 @@ from django.views.generic import RedirectView
 from core.pages.account import Login, PasswordChange
 from core.pages.budgets import budget, budget_ask, budgets
 from core.pages.bulk import bulk, bulk_new
-from core.pages.bulk_run import (
+from core.pages.bulk_change import (
     bulk_again,
     bulk_cancel,
     bulk_columns,
     bulk_discard,
     bulk_file,
-    bulk_results,
     bulk_row,
-    bulk_run,
     bulk_start,
 )
+from core.pages.bulk_programs import bulk_program, bulk_program_cancel, bulk_program_results
+from core.pages.bulk_run import bulk_results, bulk_run
 from core.pages.call_events import call_events
 from core.pages.calls import call, call_again, call_cancel, call_download, call_now
 from core.pages.catalogue import catalogue
@@ -63,6 +63,12 @@ urlpatterns: list[URLPattern] = [
     path("bulk/<uuid:pk>/discard/", bulk_discard, name="bulk_discard"),
     path("bulk/<uuid:pk>/results.csv", bulk_results, {"kind": "csv"}, name="bulk_csv"),
     path("bulk/<uuid:pk>/results.xlsx", bulk_results, {"kind": "xlsx"}, name="bulk_xlsx"),
+    path("bulk/programs/<str:public_id>/", bulk_program, name="bulk_program"),
+    path("bulk/programs/<str:public_id>/cancel/", bulk_program_cancel, name="bulk_program_cancel"),
+    path("bulk/programs/<str:public_id>/results.csv", bulk_program_results, {"kind": "csv"}, name="bulk_program_csv"),
+    path(
+        "bulk/programs/<str:public_id>/results.xlsx", bulk_program_results, {"kind": "xlsx"}, name="bulk_program_xlsx"
+    ),
     path("chat/", chat, name="chat"),
     path("chat/<uuid:pk>/", conversation, name="chat_conversation"),
     path("chat/<uuid:pk>/say/", chat_say, name="chat_say"),

@@ -11,11 +11,14 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from core.models import BulkRun, Prompt, User
-from tests.bulk.conftest import LETTERS, started
+from tests.bulk.conftest import LETTERS, ended, started
+from tests.bulk.test_story import text_of
 
 pytestmark = pytest.mark.django_db
 
 ACTIONS = ("start", "cancel", "again", "discard", "columns", "file", "rows/2")
+# What asks first.
+ASKED = ("cancel", "discard")
 
 
 @pytest.mark.parametrize("path", ["", "results.csv", "results.xlsx"])
@@ -31,7 +34,7 @@ def test_an_outsider_can_do_nothing(page: Client, upload: Callable[..., BulkRun]
     run = upload()
     page.force_login(outsider)
     assert page.post(f"{run.get_absolute_url()}{action}/", {"lane": "batch"}).status_code == 404
-    assert page.get(f"{run.get_absolute_url()}{action}/").status_code == 405
+    assert page.get(f"{run.get_absolute_url()}{action}/").status_code == (404 if action in ASKED else 405)
     assert BulkRun.objects.get().state == "checked"
 
 
@@ -44,6 +47,32 @@ def test_who_may_read_everybodys_calls_sees_a_run_and_cannot_change_it(
     assert "letters.csv" in page.get("/bulk/").content.decode()
     assert "Only member can start it" in page.get(run.get_absolute_url()).content.decode()
     assert page.post(f"{run.get_absolute_url()}{action}/", {"lane": "batch"}).status_code == 403
+
+
+@pytest.mark.parametrize("action", ASKED)
+def test_what_cannot_be_taken_back_is_asked_first_also_without_javascript(
+    page: Client, upload: Callable[..., BulkRun], operator: User, finance: User, action: str
+) -> None:
+    run = started(page, upload()) if action == "cancel" else upload()
+    path = f"{run.get_absolute_url()}{action}/"
+    assert f'href="{path}"' in text_of(page, run)
+    html = page.get(path).content.decode()
+    assert "«letters.csv»?</h1>" in html
+    assert '<form class="actions" method="post"' in html
+    assert page.head(path).status_code == 200
+    run.refresh_from_db()
+    assert run.state == ("started" if action == "cancel" else "checked")
+    assert run.batch is None or run.batch.status == "submitting"
+    page.force_login(finance if action == "cancel" else operator)
+    assert page.get(path).status_code == page.post(path).status_code == 403
+
+
+def test_what_has_ended_is_not_asked_about(page: Client, upload: Callable[..., BulkRun]) -> None:
+    run = ended(started(page, upload()))
+    for action in ASKED:
+        path = f"{run.get_absolute_url()}{action}/"
+        assert path not in text_of(page, run)
+        assert page.get(path)["Location"] == run.get_absolute_url()
 
 
 def test_who_may_cancel_anybodys_calls_cancels_a_run(

@@ -209,7 +209,7 @@ def test_a_large_run_is_not_answered_at_once(
     page: Client, upload: Callable[..., BulkRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = upload()
-    monkeypatch.setattr("core.pages.bulk_run.MOST_ROWS", 1)
+    monkeypatch.setattr("core.pages.bulk_change.MOST_ROWS", 1)
     html = page.post(
         f"{run.get_absolute_url()}start/", {"lane": "live", "seen": run.revision}, follow=True
     ).content.decode()
