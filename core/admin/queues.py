@@ -14,6 +14,10 @@ from django.urls import URLPattern
 from django_rq.admin import QueueAdmin
 from django_rq.models import Dashboard
 
+# Who may only look empties no queue, and stops or repeats nothing in it.
+_LOOK = ["core.view_queues"]
+_ACT = [*_LOOK, "core.pause_queue"]
+
 
 def guarded(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """The dashboard asks for staff status only, and for its figures takes a token; here each view asks for more."""
@@ -22,7 +26,7 @@ def guarded(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if not admin.site.has_permission(request):
             return redirect_to_login(request.get_full_path(), "admin:login")
-        if not request.user.has_perm("core.view_queues"):
+        if not request.user.has_perms(_LOOK if request.method in {"GET", "HEAD"} else _ACT):
             raise PermissionDenied
         return view(request, *args, **kwargs)
 
@@ -37,7 +41,7 @@ def heading(request: HttpRequest) -> dict[str, str]:
 
 @admin.register(Dashboard)
 class GuardedQueueAdmin(QueueAdmin):
-    """django-rq's dashboard, each of whose addresses asks for `core.view_queues`."""
+    """django-rq's dashboard, each of whose addresses asks for `core.view_queues`, and for more where it acts."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("core.view_queues")

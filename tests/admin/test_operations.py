@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib.admin import site
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import URLPattern, reverse
 from django_rq.models import Dashboard
@@ -34,6 +35,20 @@ def test_each_address_of_the_queues_is_refused_without_the_permission(
     client = as_(editor)
     assert client.get(address).status_code == 403
     assert client.post(address).status_code == 403
+
+
+def test_who_may_only_look_into_the_queues_empties_stops_and_repeats_nothing(
+    as_: SignIn, person: Callable[..., User]
+) -> None:
+    looker = person("looker", staff=True)
+    looker.user_permissions.set(Permission.objects.filter(codename="view_queues"))
+    client = as_(looker)
+    address = reverse("admin:django_rq_clear", args=[0])
+
+    assert client.get(reverse("admin:django_rq_home")).status_code == 200
+    assert client.post(address).status_code == 403
+    looker.user_permissions.add(Permission.objects.get(codename="pause_queue"))
+    assert client.post(address).status_code == 302
 
 
 def test_who_is_not_signed_in_reaches_no_address_of_the_queues(client: Client, db: None) -> None:

@@ -7,7 +7,9 @@ import datetime as dt
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -144,5 +146,7 @@ def test_files_that_no_chat_holds_go_after_a_day_and_others_stay(attached: Turn,
     assert Attachment.objects.count() == 1
     assert ending.forget_files() == 0
     StoredFile.objects.update(used_at=timezone.now() - dt.timedelta(days=2))
-    assert ending.forget_files() == 2
+    with CaptureQueriesContext(connection) as queries:
+        assert ending.forget_files() == 2
+    assert not [query["sql"] for query in queries if '"data"' in query["sql"]], "they may be gigabytes together"
     assert list(StoredFile.objects.all()) == [other.attachments.get().file]

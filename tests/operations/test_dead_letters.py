@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
@@ -129,6 +130,27 @@ def test_its_owner_running_it_again_takes_it_off_the_list_too(letter: Call, memb
     run_again(letter, user=member)
     assert open_letters() == set()
     assert Handling.objects.get().by == member
+
+
+def test_killed_in_the_middle_each_is_run_again_once_when_it_is_done_anew(
+    prompt: Prompt, member: User, operator: User
+) -> None:
+    """What was started is started, what was not is still on the list, and the second time does the rest."""
+    letters = [given_up(prompt, member) for _ in range(5)]
+
+    def killed_after_two() -> Iterator[Call]:
+        yield from letters[:2]
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        run_letters_again(killed_after_two(), by=operator, per_minute=60)
+    assert open_letters() == {letter.pk for letter in letters[2:]}
+
+    done = run_letters_again(letters, by=operator, per_minute=60)
+
+    assert (done.started, done.refused.total(), open_letters()) == (3, 2, set())
+    assert [letter.reruns.count() for letter in letters] == [1] * 5
+    assert Handling.objects.count() == 5
 
 
 def test_at_a_pace_they_wait_in_the_database_and_each_starts_in_its_turn(
