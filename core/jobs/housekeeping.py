@@ -31,7 +31,8 @@ def reconcile_days() -> str:
 
 def roll_up_costs() -> str:
     """Take the cost records of the last seconds into the sums that reports read."""
-    return f"{roll_up_all()} records rolled up"
+    number = roll_up_all()
+    return f"{number:,} record{'' if number == 1 else 's'} rolled up"
 
 
 def sweep_once() -> str:

@@ -55,7 +55,7 @@ def test_a_chat_begins_goes_on_and_shows_what_it_cost(me: Client, ready_made: No
     page = text_of(me, at("chat_conversation", first))
     assert "One?" in page
     assert "Two?" in page
-    assert "2 answers in this chat" in page
+    assert "2 requests to Claude in this chat" in page
     total = sum(record.amount or 0 for record in CostRecord.objects.all())
     assert total > 0
     assert first.conversation.asked == "fast"

@@ -21,6 +21,8 @@ DOCUMENT = (
 OFFLINE = 10_000
 # Just long enough that an event stream has to be opened anew.
 BRIEFLY_OFFLINE = 1_500
+# Just longer than a worker goes on taking calls from a queue that was paused.
+PAUSES_WITHIN = 1_200
 
 
 def sign_in(page: Page, where: Installation, username: str, path: str = "/") -> None:
@@ -213,7 +215,7 @@ def test_a_chat_survives_what_happens_to_browsers_and_workers(page: Page, instal
     page.locator("#text").press("Enter")
     expect(page.locator(".turn")).to_have_count(2)
     expect(page.locator(".turn").nth(1).locator(".answer")).to_be_visible(timeout=60_000)
-    expect(page.locator("#facts")).to_contain_text("2 answers in this chat")
+    expect(page.locator("#facts")).to_contain_text("2 requests to Claude in this chat")
 
     # Stopped in the middle, what was written stays.
     say(page, "[[simulate: long tokens=900]] And of the clouds?")
@@ -268,3 +270,34 @@ def test_a_table_goes_in_and_comes_back_with_an_answer_in_each_row(page: Page, i
     assert [line[:2] for line in lines if line[:2] in {"1,", "2,", "3,"}] == ["1,", "2,", "3,"]
     assert any(line.startswith("2,,,Skipped,Document: Please fill this in.") for line in lines)
     installation.assert_books_agree()
+
+
+def test_an_operator_pauses_a_queue_sees_what_waits_in_it_and_lets_it_go_on(
+    page: Page, browser: Browser, installation: Installation
+) -> None:
+    sign_in(page, installation, "operator", "/admin/core/regulartask/")
+    queue = page.get_by_role("row", name=re.compile("^calls"))
+    queue.get_by_role("link", name="Pause").press("Enter")
+    page.get_by_label("Why").fill("A look at the prices first")
+    page.get_by_label("Why").press("Enter")
+    expect(queue).to_contain_text("A look at the prices first")
+    page.wait_for_timeout(PAUSES_WITHIN)
+
+    context = browser.new_context()
+    members = context.new_page()
+    sign_in(members, installation, "member", f"/p/{summary_slug(installation)}/")
+    members.locator("textarea:visible").first.fill(DOCUMENT)
+    members.get_by_role("button", name="Run", exact=True).click()
+    expect(members.locator("main")).to_contain_text(re.compile("paused", re.IGNORECASE))
+
+    # The page draws itself anew, and keeps the place of whoever uses a keyboard.
+    go_on = queue.get_by_role("button", name="Let it go on")
+    go_on.focus()
+    expect(queue.get_by_role("cell", name="1", exact=True).first).to_be_visible()
+    expect(go_on).to_be_focused()
+    go_on.press("Enter")
+    expect(queue).to_contain_text("Open")
+    expect(members.locator("[data-state-word]")).to_have_text("Done")
+    context.close()
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
