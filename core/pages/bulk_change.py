@@ -20,7 +20,7 @@ from core.pages.bulk_forms import ColumnsForm, FileForm, StartForm, cells_of
 from core.pages.bulk_run import show
 from core.pages.bulk_watch import cancel_asked
 from core.pages.errors import helpful_404
-from core.pages.formats import usd
+from core.pages.formats import counted, usd
 
 TOO_LATE = "This run has been started or changed meanwhile, so nothing was done."
 
@@ -106,7 +106,8 @@ def _changed(run: BulkRun) -> str:
     price = "at a price that is not known"
     if run.likely_batch is not None:
         price = f"about {usd(run.likely_batch)} as a batch, never more than {usd(run.most_batch)}"
-    return f"Something has changed since you looked, so nothing was started. It is now {run.usable:,} rows, {price}."
+    rows = counted(run.usable, "row")
+    return f"Something has changed since you looked, so nothing was started. It is now {rows}, {price}."
 
 
 @helpful_404
