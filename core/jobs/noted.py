@@ -2,12 +2,14 @@
 
 RQ notes the beginning and the end of each job by some thirty commands, and reads the job before; for a call that took
 half of the processor time that the whole call took. What a call did is in the database, so here all that began and
-ended within a moment is told in one round trip, and of a call that has ended nothing is kept.
+ended within a moment is told in one round trip: only of calls that last a while that they run, and of a call that has
+ended nothing is kept.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import threading
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,10 +17,13 @@ from uuid import uuid4
 
 import redis
 from rq.executions import Execution, ExecutionRegistry
-from rq.job import JobStatus
+from rq.job import Job, JobStatus
 from rq.queue import Queue
 from rq.utils import now, utcformat
 from rq.worker import BaseWorker
+
+# Seconds for which a call runs before the dashboard hears of it; most have ended by then.
+LASTING = 2.0
 
 
 @dataclass
@@ -26,7 +31,10 @@ class _News:
     """What is still to be told."""
 
     begun: list[Execution] = field(default_factory=list)
-    ended: list[Execution] = field(default_factory=list)
+    # Of those that were shown as running.
+    over: list[Execution] = field(default_factory=list)
+    # The keys of all jobs that ended.
+    ended: list[str] = field(default_factory=list)
     failed: int = 0
     seconds: float = 0.0
 
@@ -39,31 +47,39 @@ class Noted:
         self._ttl = ttl
         self._changing = threading.Lock()
         self._news = _News()
+        # What runs and is not shown yet, with the names of its queues, the oldest first.
+        self._unseen: dict[Execution, str] = {}
 
     def begin(self, job_id: str, queue: Queue) -> Execution:
         """This job was taken from the queue, and runs."""
-        worker = self._worker
-        job = worker.job_class(job_id, connection=worker.connection, serializer=worker.serializer)
-        job.origin = queue.name
-        execution = Execution(uuid4().hex, job_id, worker.connection, worker.name)
-        # Known here, so that nobody reads it from Redis.
-        execution._job = job
+        execution = Execution(uuid4().hex, job_id, self._worker.connection, self._worker.name)
         with self._changing:
-            worker.executions[execution.id] = execution
-            self._news.begun.append(execution)
+            self._worker.executions[execution.id] = execution
+            self._unseen[execution] = queue.name
         return execution
 
     def end(self, execution: Execution, *, failed: bool) -> None:
         with self._changing:
             self._worker.executions.pop(execution.id, None)
-            self._news.ended.append(execution)
+            if self._unseen.pop(execution, None) is None:
+                self._news.over.append(execution)
+            self._news.ended.append(self._worker.job_class.key_for(execution.job_id))
             self._news.failed += failed
             self._news.seconds += (now() - execution.created_at).total_seconds()
 
-    def write(self) -> None:
-        """Tell Redis in one round trip. Raises RedisError; then it is told the next time."""
+    def shown(self) -> list[Execution]:
+        """What runs and was told of; its signs of life have to be renewed."""
+        with self._changing:
+            return [each for each in self._worker.executions.values() if each not in self._unseen]
+
+    def write(self, lasting: float = LASTING) -> None:
+        """Tell Redis in one round trip, of what runs as far as it has lasted so many seconds.
+
+        Raises RedisError; then it is told the next time.
+        """
         with self._changing:
             news, self._news = self._news, _News()
+            news.begun = self._lasting(lasting)
         if not news.begun and not news.ended:
             return
         try:
@@ -74,25 +90,36 @@ class Noted:
             self._put_back(news)
             raise
 
+    def _lasting(self, seconds: float) -> list[Execution]:
+        since = now() - dt.timedelta(seconds=seconds)
+        found = list(itertools.takewhile(lambda each: each.created_at <= since, self._unseen))
+        for execution in found:
+            # Known here, so that nobody reads it from Redis.
+            execution._job = self._job(execution, self._unseen.pop(execution))
+        return found
+
+    def _job(self, execution: Execution, queue_name: str) -> Job:
+        worker = self._worker
+        job: Job = worker.job_class(execution.job_id, connection=worker.connection, serializer=worker.serializer)
+        job.origin = queue_name
+        return job
+
     def _put_back(self, news: _News) -> None:
         with self._changing:
-            self._news.begun[:0] = news.begun
+            running = {each: each.job.origin for each in news.begun if each.id in self._worker.executions}
+            self._unseen = {**running, **self._unseen}
+            self._news.over[:0] = news.over
             self._news.ended[:0] = news.ended
             self._news.failed += news.failed
             self._news.seconds += news.seconds
 
     def _tell(self, pipe: redis.client.Pipeline, news: _News) -> None:
-        over = {execution.id for execution in news.ended}
         for execution in news.begun:
-            # What began and ended within a moment was never seen.
-            if execution.id not in over:
-                self._show(pipe, execution)
-        shown = over - {execution.id for execution in news.begun}
-        for execution in news.ended:
-            pipe.delete(execution.job.key)
-            if execution.id in shown:
-                execution.delete(execution.job, pipe)
+            self._show(pipe, execution)
+        for execution in news.over:
+            execution.delete(execution.job, pipe)
         if news.ended:
+            pipe.delete(*news.ended)
             pipe.hincrby(self._worker.key, "successful_job_count", len(news.ended) - news.failed)
             pipe.hincrby(self._worker.key, "failed_job_count", news.failed)
             self._worker.increment_total_working_time(dt.timedelta(seconds=news.seconds), pipe)

@@ -11,6 +11,7 @@ import logging
 import random
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ from core.execution.lease import lease_time
 from core.execution.recovery import recover
 from core.jobs.dispatch import dispatch_again, in_queue, job_id_of
 from core.models import Call, IdempotencyToken, clock
+from core.models.calls import CallQuerySet
 
 log = logging.getLogger(__name__)
 
@@ -72,25 +74,31 @@ def start_due() -> int:
 
 def dispatch_forgotten() -> int:
     """Put those into the queue again that are not there; those that waited longest first."""
-    candidates = _perhaps_forgotten()
-    if not candidates:
+    if not _perhaps_forgotten().exists():
         return 0
     try:
+        # Before the database is asked: what a worker takes from the queue meanwhile would look forgotten.
         held = in_queue()
     except RedisError as error:
         log.warning("the sweeper waits for Redis: %s", error)
         return 0
-    missing = [call for call in candidates if job_id_of(call.pk) not in held]
-    return sum(call.mark_dispatched() and dispatch_again(call) for call in missing)
+    missing = [call_id for call_id in _waiting_longest() if job_id_of(call_id) not in held]
+    calls = Call.objects.filter(pk__in=missing).order_by("dispatched_at").only(*ENOUGH)
+    return sum(call.mark_dispatched() and dispatch_again(call) for call in calls)
 
 
-def _perhaps_forgotten() -> list[Call]:
+def _perhaps_forgotten() -> CallQuerySet:
+    return Call.objects.forgotten(timezone.now(), GRACE)
+
+
+def _waiting_longest() -> list[uuid.UUID]:
     """Those that wait longest; of each queue, where they are many, so that one that is paused hides no other."""
-    forgotten = Call.objects.forgotten(timezone.now(), GRACE).order_by("dispatched_at").only(*ENOUGH)
-    oldest = list(forgotten[:MOST_AT_ONCE])
+    forgotten = _perhaps_forgotten().order_by("dispatched_at")
+    oldest = list(forgotten.values_list("pk", flat=True)[:MOST_AT_ONCE])
     if len(oldest) < MOST_AT_ONCE:
         return oldest
-    return [call for bulk in (False, True) for call in forgotten.of_bulk(bulk=bulk)[:MOST_AT_ONCE]]
+    by_queue = (forgotten.of_bulk(bulk=bulk).values_list("pk", flat=True)[:MOST_AT_ONCE] for bulk in (False, True))
+    return [call_id for found in by_queue for call_id in found]
 
 
 def release_held() -> None:

@@ -230,13 +230,12 @@ class CallWorker(BaseWorker):
 
     def _beat(self) -> None:
         """One round trip for the worker and all that it runs."""
-        executions = list(self.executions.values())
         with self.connection.pipeline(transaction=False) as pipe:
             self.heartbeat(TTL + 60, pipeline=pipe)
-            for execution in executions:
+            for execution in self._noted.shown():
                 job = execution.job
                 execution.heartbeat(job.started_job_registry, self.get_heartbeat_ttl(job), pipeline=pipe)
-            self.set_state(WorkerStatus.BUSY if executions else WorkerStatus.IDLE, pipeline=pipe)
+            self.set_state(WorkerStatus.BUSY if self.executions else WorkerStatus.IDLE, pipeline=pipe)
             forgotten = pipe.execute()[0] == 1
             if forgotten:
                 # A Redis that lost its data does not know this worker any more.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Callable
 
 import pytest
@@ -73,6 +74,23 @@ def test_a_call_that_redis_forgot_is_queued_again(ask: Ask) -> None:
     assert sweep() == Swept(dispatched=1)
     assert in_queue() == {job_id_of(call.pk)}
     assert sweep() == Swept()
+
+
+def test_a_call_that_a_worker_takes_while_the_sweeper_looks_is_not_queued_twice(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = ask()
+    age(call)
+    look = sweeper._waiting_longest
+
+    def taken_meanwhile() -> list[uuid.UUID]:
+        redis.Redis.from_url(django_settings.REDIS_URL).lpop(queue().key)
+        return look()
+
+    monkeypatch.setattr(sweeper, "_waiting_longest", taken_meanwhile)
+
+    assert sweep() == Swept()
+    assert in_queue() == set()
 
 
 def test_a_long_queue_that_is_paused_hides_no_forgotten_call_of_another(

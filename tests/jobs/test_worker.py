@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import redis
 from django.db import OperationalError, connection, connections
 from django_rq.workers import get_worker
 from pytest_django import Settings
+from rq.job import Job
 from rq.worker import BaseWorker, WorkerStatus
 
 from core.execution.lease import kept
@@ -166,7 +168,7 @@ def test_the_dashboard_sees_the_worker_and_what_it_runs(ask: Ask) -> None:
 
     def look() -> None:
         until(lambda: worker.executions, "the job")
-        worker._noted.write()
+        worker._noted.write(lasting=0)
         worker._beat()
         (found,) = BaseWorker.all(connection=worker.connection)
         seen.update(state=found.get_state(), jobs=[each.job_id for each in found.get_current_executions()])
@@ -181,6 +183,47 @@ def test_the_dashboard_sees_the_worker_and_what_it_runs(ask: Ask) -> None:
 
     assert seen == {"state": WorkerStatus.BUSY, "jobs": [f"call-{call.pk}"], "again": 1}
     assert BaseWorker.all(connection=worker.connection) == []
+
+
+def test_redis_hears_only_of_calls_that_last_and_keeps_nothing_of_them(ask: Ask) -> None:
+    worker = made()
+    short, long = worker._noted.begin(f"call-{ask().pk}", queue()), worker._noted.begin(f"call-{ask().pk}", queue())
+    worker._noted.end(short, failed=False)
+
+    worker._noted.write()
+
+    assert worker._noted.shown() == []
+    assert not quick_redis().exists(short.key, Job.key_for(short.job_id), long.key)
+
+    long.created_at -= dt.timedelta(seconds=10)
+    worker._noted.write()
+
+    assert worker._noted.shown() == [long]
+    assert quick_redis().exists(long.key)
+
+    worker._noted.end(long, failed=True)
+    worker._noted.write()
+
+    assert not quick_redis().exists(long.key, long.worker_executions_key, Job.key_for(long.job_id))
+    assert len(queue().started_job_registry) == 0
+
+
+def test_what_redis_could_not_be_told_it_is_told_the_next_time(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = made()
+    runs, ended = (worker._noted.begin(f"call-{ask().pk}", queue()) for _ in range(2))
+    worker._noted.end(ended, failed=False)
+    with monkeypatch.context() as away:
+        away.setattr(worker, "connection", redis.Redis.from_url("redis://127.0.0.1:9/0"))
+        with pytest.raises(redis.RedisError):
+            worker._noted.write(lasting=0)
+    assert worker._noted.shown() == []
+
+    worker._noted.write(lasting=0)
+
+    assert worker._noted.shown() == [runs]
+    assert quick_redis().exists(runs.key)
+    assert not quick_redis().exists(Job.key_for(ended.job_id))
+    worker._noted.end(runs, failed=False)
 
 
 def test_no_connection_and_no_thread_is_left(ask: Ask) -> None:
