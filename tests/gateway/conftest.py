@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +124,17 @@ class Program:
     key: Key
     secret: str
 
+    # Closed with the test: they hold connections.
+    sdks: list[anthropic.Anthropic] = field(default_factory=list)
+
     def sdk(self, url: str, **options: Any) -> anthropic.Anthropic:
-        return anthropic.Anthropic(base_url=url, api_key=self.secret, **{"max_retries": 0, "timeout": 20, **options})
+        options = {"max_retries": 0, "timeout": 20, "api_key": self.secret, **options}
+        self.sdks.append(anthropic.Anthropic(base_url=url, **options))
+        return self.sdks[-1]
+
+    def hang_up(self) -> None:
+        for sdk in self.sdks:
+            sdk.close()
 
     def headers(self, **more: str) -> dict[str, str]:
         return {"x-api-key": self.secret, "anthropic-version": "2026-10-21", **more}
@@ -135,9 +144,11 @@ class Program:
 
 
 @pytest.fixture
-def program(member: User, catalogue: None) -> Program:
+def program(member: User, catalogue: None) -> Iterator[Program]:
     key, secret = make_key("Invoices", member, by=None)
-    return Program(key, secret)
+    made = Program(key, secret)
+    yield made
+    made.hang_up()
 
 
 @pytest.fixture
@@ -153,7 +164,9 @@ def question(text: str = "The invoice is due on Friday. Please pay it.", **more:
 
 
 @pytest.fixture
-def other(outsider: User, catalogue: None) -> Program:
+def other(outsider: User, catalogue: None) -> Iterator[Program]:
     """A key of somebody else."""
     key, secret = make_key("Letters", outsider, by=None)
-    return Program(key, secret)
+    made = Program(key, secret)
+    yield made
+    made.hang_up()

@@ -188,7 +188,7 @@ def test_claudes_errors_arrive_as_they_are(
     with pytest.raises(kind) as through:
         program.sdk(api.url).messages.create(**body)
     with pytest.raises(kind) as direct:
-        anthropic.Anthropic(base_url=simulated.url, api_key="sk-direct", max_retries=0).messages.create(**body)
+        program.sdk(simulated.url, api_key="sk-direct").messages.create(**body)
 
     assert through.value.api_message == direct.value.api_message
     assert through.value.response.headers.get("retry-after") == direct.value.response.headers.get("retry-after")

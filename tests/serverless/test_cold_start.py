@@ -47,6 +47,18 @@ assert handler({"httpMethod": "GET", "path": "/api/none", "headers": {"host": "l
     assert imported_by(code) == set()
 
 
+def test_a_function_looks_for_no_garbage_until_its_first_answer() -> None:
+    code = """
+import gc
+from claudeapp.lambda_handler import handler
+before = gc.isenabled()
+handler({"httpMethod": "GET", "path": "/api/none", "headers": {"host": "localhost"}}, None)
+assert (before, gc.isenabled()) == (False, True)
+assert gc.get_freeze_count() > 100_000
+"""
+    imported_by(code)
+
+
 def test_a_function_has_the_administration_once_somebody_asks_for_it() -> None:
     code = """
 from claudeapp.lambda_handler import handler

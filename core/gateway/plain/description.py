@@ -10,7 +10,7 @@ from ninja import NinjaAPI
 from ninja.openapi.docs import DocsBase
 from ninja.openapi.schema import OpenAPISchema
 
-from core.gateway.plain.faults import STATUSES
+from core.gateway.plain.faults import ANY_FAULT
 
 DESCRIPTION = (
     "Text in, text out: ask and wait, or put a call into the queue and come back for it. Every call has a key, and is "
@@ -45,6 +45,6 @@ class DescribedAPI(NinjaAPI):
 
 
 def _in_ranges(responses: dict[int | str, Any]) -> dict[int | str, Any]:
-    fault = next(response for status, response in responses.items() if status in STATUSES)
-    answers = {status: response for status, response in responses.items() if status not in STATUSES}
+    fault = responses[ANY_FAULT]
+    answers = {status: response for status, response in responses.items() if status != ANY_FAULT}
     return {**answers, "4XX": {**fault, "description": _REFUSED}, "5XX": {**fault, "description": _FAILED}}
