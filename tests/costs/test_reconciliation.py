@@ -112,19 +112,17 @@ class Traffic:
 
 @pytest.fixture
 def traffic(prompt: Prompt, member: User, simulator: Simulator) -> Traffic:
+    """All of it is of one day of the provider's: shortly before its midnight the test waits for the next one."""
+    midnight = dt.datetime.combine(timezone.now().date() + dt.timedelta(days=1), dt.time.min, dt.UTC)
+    left = (midnight - timezone.now()).total_seconds()
+    if left < MOST_SECONDS_OF_TRAFFIC:
+        time.sleep(left + 0.01)
     return Traffic(prompt, member, simulator)
 
 
 @pytest.fixture
 def mixed_day(traffic: Traffic) -> dt.date:
-    """Successes on several models, failures that cost nothing, streams whose usage never came, a batch, demo data.
-
-    All of one day of the provider's: shortly before its midnight the traffic waits for the next one.
-    """
-    midnight = dt.datetime.combine(timezone.now().date() + dt.timedelta(days=1), dt.time.min, dt.UTC)
-    left = (midnight - timezone.now()).total_seconds()
-    if left < MOST_SECONDS_OF_TRAFFIC:
-        time.sleep(left + 0.01)
+    """Successes on several models, failures that cost nothing, streams whose usage never came, a batch, demo data."""
     day = timezone.now().date()
     for model in (HAIKU, HAIKU, SONNET, OPUS, FABLE):
         traffic.run(model)
