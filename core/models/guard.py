@@ -20,6 +20,11 @@ _OF_THE_LEDGER = "cost records are never changed or deleted"
 _OF_A_PRICE = "an approved price is never changed or deleted"
 # Stands for a comparison of all columns that the table has by then, but `replaced_by_id`.
 _DIFFERS = "(every other column)"
+# SQLite: another price is in force where the new row would be.
+_IN_THE_WAY = """NEW.approved_at IS NOT NULL AND NEW.replaced_by_id IS NULL AND EXISTS (
+                SELECT 1 FROM core_price WHERE approved_at IS NOT NULL AND replaced_by_id IS NULL AND id IS NOT NEW.id
+                AND model_id = NEW.model_id AND contract = NEW.contract AND speed = NEW.speed
+                AND valid_from = NEW.valid_from AND above_input_tokens = NEW.above_input_tokens)"""
 _SQLITE = {
     LEDGER: {
         "costrecord_never_changed": f"""
@@ -28,11 +33,15 @@ _SQLITE = {
         "costrecord_never_deleted": f"""
             CREATE TRIGGER costrecord_never_deleted BEFORE DELETE ON core_costrecord WHEN NOT OLD.demo
             BEGIN SELECT RAISE(ABORT, '{_OF_THE_LEDGER}'); END""",
-        # INSERT OR REPLACE deletes what is in its way without asking the trigger above.
+        # INSERT OR REPLACE deletes what is in its way, by whichever unique index, without asking the trigger above.
         "costrecord_never_replaced": f"""
             CREATE TRIGGER costrecord_never_replaced BEFORE INSERT ON core_costrecord
             WHEN EXISTS (SELECT 1 FROM core_costrecord WHERE id = NEW.id)
                 OR EXISTS (SELECT 1 FROM core_costrecord WHERE NOT (request_id = '') AND request_id = NEW.request_id)
+                OR EXISTS (SELECT 1 FROM core_costrecord WHERE corrects_id = NEW.corrects_id)
+                OR NEW.request_id = '' AND NEW.corrects_id IS NULL AND EXISTS (
+                    SELECT 1 FROM core_costrecord WHERE corrects_id IS NULL AND request_id = ''
+                    AND call_id = NEW.call_id AND attempt = NEW.attempt AND purpose = NEW.purpose)
             BEGIN SELECT RAISE(ABORT, '{_OF_THE_LEDGER}, nor replaced'); END""",  # noqa: S608 - our names
     },
     PRICES: {
@@ -45,8 +54,12 @@ _SQLITE = {
             BEGIN SELECT RAISE(ABORT, '{_OF_A_PRICE}'); END""",
         "price_never_overwritten": f"""
             CREATE TRIGGER price_never_overwritten BEFORE INSERT ON core_price
-            WHEN EXISTS (SELECT 1 FROM core_price WHERE id = NEW.id AND approved_at IS NOT NULL)
+            WHEN EXISTS (SELECT 1 FROM core_price WHERE id = NEW.id AND approved_at IS NOT NULL) OR {_IN_THE_WAY}
             BEGIN SELECT RAISE(ABORT, '{_OF_A_PRICE}, nor replaced'); END""",  # noqa: S608 - our names
+        # Nor does UPDATE OR REPLACE, by which a draft could push out the price of the same place.
+        "price_never_pushed_out": f"""
+            CREATE TRIGGER price_never_pushed_out BEFORE UPDATE ON core_price WHEN {_IN_THE_WAY}
+            BEGIN SELECT RAISE(ABORT, '{_OF_A_PRICE}, nor replaced'); END""",
     },
 }
 _POSTGRESQL_FUNCTIONS = {

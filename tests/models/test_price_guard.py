@@ -79,6 +79,21 @@ def test_an_approved_price_is_not_overwritten_by_an_insert(approved: Price) -> N
         connection.cursor().execute(statement)
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has no REPLACE")
+@pytest.mark.parametrize("way", ["INSERT", "UPDATE"])
+def test_an_approved_price_is_not_pushed_out_of_its_place(approved: Price, way: str) -> None:
+    draft = _price(input=9)
+    columns = [str(field.column) for field in Price._meta.local_concrete_fields if field.column != "id"]
+    chosen = ", ".join("CURRENT_TIMESTAMP" if name == "approved_at" else name for name in columns)
+    statement = {
+        "INSERT": f"INSERT OR REPLACE INTO core_price ({', '.join(columns)}) SELECT {chosen} FROM core_price WHERE id",  # noqa: S608
+        "UPDATE": "UPDATE OR REPLACE core_price SET approved_at = CURRENT_TIMESTAMP WHERE id",
+    }[way]
+    with pytest.raises(IntegrityError, match="nor replaced"), transaction.atomic():
+        connection.cursor().execute(f"{statement} = %s", [draft.pk])
+    assert Price.objects.in_force().get() == approved
+
+
 def test_a_price_is_replaced_once(approved: Price) -> None:
     Price.objects.filter(pk=approved.pk).replace_by(second := _price(input=3))
 
