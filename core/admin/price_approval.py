@@ -19,9 +19,9 @@ from core.costs.approvals import (
     corrected_copy,
     effect_of,
     entry_of,
-    figures,
     may_approve,
     problems_of_all,
+    said_by,
 )
 from core.costs.price_checks import FACTORS, RATES
 from core.models import Price
@@ -141,4 +141,4 @@ def _said(price: Price | None, name: str) -> str:
 
 def _digest(drafts: Sequence[Price]) -> str:
     """Changes whenever anything that is shown does."""
-    return hashlib.sha256(repr([(draft.pk, figures(draft)) for draft in drafts]).encode()).hexdigest()
+    return hashlib.sha256(repr(said_by(drafts)).encode()).hexdigest()

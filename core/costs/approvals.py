@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal
 
@@ -55,6 +55,11 @@ def figures(price: Price) -> Figures:
     )
 
 
+def said_by(drafts: Iterable[Price]) -> list[tuple[int, str, Figures]]:
+    """All that is approved of these drafts, to be compared with what somebody has looked at."""
+    return sorted(((draft.pk, draft.model_id, figures(draft)) for draft in drafts), key=lambda said: said[0])
+
+
 def problems_of(price: Price, beside: Sequence[Price] = ()) -> list[Problem]:
     """What speaks against this price beside what is in force and the drafts `beside` it."""
     overtaken = {_place(draft) for draft in beside}
@@ -85,13 +90,14 @@ def may_approve(user: User, drafts: Sequence[Price]) -> bool:
 def approve(drafts: Sequence[Price], by: User, *, meant: bool = False) -> None:
     """The drafts of one entry count from now on, and what stood in their places no longer.
 
-    `meant` confirms what may be meant. Raises `RefusedPriceError`, also where one is no draft any more.
+    `meant` confirms what may be meant. Raises `RefusedPriceError`, also where one is no draft any more, or says
+    something else by now than the one that was looked at.
     """
     # The model's row serialises two people who put prices of it in force.
     ClaudeModel.objects.select_for_update().get(pk=drafts[0].model_id)
     locked = list(Price.objects.drafts().select_for_update().filter(pk__in=[draft.pk for draft in drafts]))
-    if len(locked) != len(drafts) or not may_approve(by, locked):
-        raise RefusedPriceError([Problem("", "Somebody approved or removed one of these in the meantime.")])
+    if said_by(locked) != said_by(drafts) or not may_approve(by, locked):
+        raise RefusedPriceError([Problem("", "Somebody changed, approved or removed one of these in the meantime.")])
     against = [problem for problem in problems_of_all(locked) if not (meant and problem.may_be_meant)]
     if against:
         raise RefusedPriceError(against)

@@ -108,15 +108,28 @@ def test_others_approve_nothing(role: str, request: pytest.FixtureRequest, clien
     assert input_rate() == D(2)
 
 
-def test_what_changed_since_it_was_shown_is_not_approved(as_: SignIn, second: User, catalogue: None) -> None:
+@pytest.mark.parametrize("changed", [{"input": D(9)}, {"model_id": "claude-haiku-5-5"}])
+def test_what_changed_since_it_was_shown_is_not_approved(
+    as_: SignIn, second: User, catalogue: None, changed: dict[str, Any]
+) -> None:
     price = draft(None)
     client = as_(second)
     shown = client.get(page_of(price)).context["shown"]
-    Price.objects.filter(pk=price.pk).update(input=D(9))
+    Price.objects.filter(pk=price.pk).update(**changed)
 
     text = client.post(page_of(price), {"shown": shown}, follow=True).content.decode()
 
     assert "Somebody changed this in the meantime" in text
+    assert Price.objects.drafts().get() == price
+
+
+def test_what_changes_while_it_is_approved_is_refused(second: User, finance: User, catalogue: None) -> None:
+    """Read before a colleague saved, and approved after."""
+    seen = draft(finance)
+    Price.objects.filter(pk=seen.pk).update(input=D(9))
+
+    with pytest.raises(RefusedPriceError, match="changed"):
+        approvals.approve([seen], second)
     assert input_rate() == D(2)
 
 
