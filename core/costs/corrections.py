@@ -94,8 +94,9 @@ def reprice(records: Iterable[CostRecord], by: User | None, note: str) -> list[C
 
 def _reprice(record: CostRecord, by: User | None, note: str) -> CostRecord | None:
     chain = _newest(record)
-    counted = [each for each in chain if each.input_tokens is not None]
-    usage = read_usage(counted[-1].raw_usage or {}) if counted else None
+    # What came of a broken stream was never priced; the tokens of a late answer may have been told before it.
+    whole = [each for each in chain if each.raw_usage and (each.input_tokens is not None or each.rates is not None)]
+    usage = read_usage(whole[-1].raw_usage or {}) if whole else None
     priced = price_usage(record.model, usage, chain[0].at)
     if priced.cost.amount is None or priced.cost.amount == standing(record):
         return None

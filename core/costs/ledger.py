@@ -105,6 +105,8 @@ def unsaved_record(
 ) -> CostRecord:
     """What the ledger is to say of an exchange that it knows nothing of but `before`."""
     usage = read_usage(exchange.raw_usage or {}) if exchange.complete else None
+    # Tokens are told once in a chain, so that their sums stay right too.
+    told = any(record.input_tokens is not None for record in before)
     model = exchange.model or call.model
     priced = price_usage(model, usage, at, prices)
     return CostRecord(
@@ -124,7 +126,7 @@ def unsaved_record(
         request_id=exchange.request_id,
         raw_usage=exchange.raw_usage or None,
         corrects=before[-1] if before else None,
-        **tokens_of(usage),
+        **tokens_of(None if told else usage),
         **priced.columns(before),
     )
 

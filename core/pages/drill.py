@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from functools import cache
 from urllib.parse import urlencode
 
-from django.db.models import F, Q
-from django.db.models.functions import TruncMonth
+from django.db.models import Q
 from django.urls import get_script_prefix, reverse
 from django.utils import timezone
 
 from core.models import CostRecord
 from core.models.calls import CallQuerySet
 from core.models.ledger import CostRecordQuerySet
+from core.reports.corrections import late_corrections
 from core.reports.labels import TITLES, name_values
 from core.reports.periods import Period
 
@@ -38,9 +38,8 @@ def _unknown(records: CostRecordQuerySet, period: Period) -> CostRecordQuerySet:
     return records.filter(later, amount__isnull=True)
 
 
-def _of_earlier_months(records: CostRecordQuerySet, _period: Period) -> CostRecordQuerySet:
-    found = records.filter(corrects__isnull=False).annotate(month=TruncMonth("booked_on"))
-    return found.filter(corrects__booked_on__lt=F("month"))
+def _of_earlier_months(records: CostRecordQuerySet, period: Period) -> CostRecordQuerySet:
+    return records.filter(pk__in=late_corrections(period))
 
 
 def _cached(records: CostRecordQuerySet, _period: Period) -> CostRecordQuerySet:

@@ -9,10 +9,10 @@ from decimal import Decimal
 from itertools import islice
 
 from django.db.models import Count, Q, Sum
-from django.db.models.functions import TruncMonth
 
 from core.models import CostRecord
 from core.reports import sums as reading
+from core.reports.corrections import late_corrections
 from core.reports.forecast import forecast
 from core.reports.labels import name_values
 from core.reports.periods import ONE_DAY, Period, add_months
@@ -189,12 +189,12 @@ def every_step(period: Period, by: str, user_id: int | None = None) -> Iterator[
 
 
 def corrections_of_earlier(period: Period, user_id: int | None = None) -> tuple[Decimal, int]:
-    """How much of the period's sum puts right what was booked in a month before its own; and how many of the
-    period's corrections put right an unknown cost that was booked before the period."""
+    """How much of the period's sum puts right exchanges of a month before its own; and how many of the period's
+    corrections put right an unknown cost that was booked before the period."""
     found = CostRecord.objects.filter(corrects__isnull=False, booked_on__range=(period.first, period.last))
     if user_id is not None:
         found = found.filter(user_id=user_id)
-    of_earlier_months = Q(corrects__booked_on__lt=TruncMonth("booked_on"))
+    of_earlier_months = Q(pk__in=late_corrections(period))
     of_unknown_before = Q(corrects__amount=None, corrects__booked_on__lt=period.first)
     sums = found.order_by().aggregate(
         spent=Sum("amount", filter=of_earlier_months), known=Count("pk", filter=of_unknown_before)

@@ -132,6 +132,18 @@ def test_a_late_answer_after_a_fill_by_hand_is_not_counted_twice(make_call: Make
     assert call.cost == standing(late)
 
 
+def test_a_late_answer_after_a_usage_by_hand_tells_no_tokens_twice(make_call: MakeCall, finance: User) -> None:
+    call = make_call()
+    lost = book(call, Exchange(model=MODEL))
+    fill_unknown(lost, usage={"input_tokens": 900, "output_tokens": 1}, note="From the console.", by=finance)
+
+    late = book(call, known())
+
+    assert CostRecord.objects.filter(call=call).aggregate(tokens=Sum("input_tokens"))["tokens"] == 900
+    assert standing(late) == book(make_call(), known("req_2")).amount
+    assert reprice([late], finance, "Again.") == [], "what came at last is what is priced"
+
+
 def test_a_late_answer_counts_where_its_unknown_cost_was_counted(make_call: MakeCall, member: User) -> None:
     """Otherwise one team would have an unknown cost for ever, and another less than none."""
     member.team = Group.objects.create(name="Sales")

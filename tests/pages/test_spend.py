@@ -452,11 +452,19 @@ def test_corrections_of_earlier_months_are_marked(
     first = billed(member, "5", then)
     same = billed(member, "5", then)
     later = dt.datetime(2026, 4, 2, 12, tzinfo=dt.UTC)
-    billed(member, "-2", later, call=first.call, corrects=first, source="repriced")
+    late = billed(member, "-2", later, call=first.call, corrects=first, source="repriced")
     billed(member, "-1", then, call=same.call, corrects=same, source="repriced")
     client.force_login(finance)
     april = client.get(URL, {"from": "2026-04-01", "to": "2026-04-30"}).content.decode()
     assert re.search(r"corrections of earlier months</dt><dd><a [^>]+>−\$2.00</a></dd>", april)
+    once_more = dt.datetime(2026, 4, 9, 12, tzinfo=dt.UTC)
+    billed(member, "0.5", once_more, call=first.call, corrects=late, source="repriced")
+    other = billed(member, "3", later)
+    billed(member, "-1", once_more, call=other.call, corrects=other, source="repriced")
+    april = client.get(URL, {"from": "2026-04-01", "to": "2026-04-30"}).content.decode()
+    marked = re.search(r'corrections of earlier months</dt><dd><a href="([^"]+)">−\$1.50</a></dd>', april)
+    assert marked, "what puts a late correction right is late, and what puts right April's own is not"
+    assert [call.pk for call in client.get(html_unescape(marked[1])).context["page"].calls] == [first.call_id]
     march = client.get(URL, {"from": "2026-03-01", "to": "2026-03-31"}).content.decode()
     assert "corrections of earlier months" not in march
 
