@@ -115,8 +115,13 @@ class Storm:
     prompt: Prompt
     key: str
     cluster: Cluster | None = None
+    # Seconds between asking and a blow, at least and at most.
+    pauses: tuple[float, float] = (1.0, 4.0)
     struck: Counter[str] = field(default_factory=Counter)
     _took: float = 0.0
+    # How many calls may be asked by now, and how many were.
+    _wanted: int = 0
+    _asked: int = 0
 
     def rage(self) -> None:
         """Ask for all calls, strike meanwhile, and wait until every call has ended."""
@@ -127,8 +132,10 @@ class Storm:
         asking = threading.Thread(target=self._ask_all, args=(texts,), daemon=True)
         try:
             asking.start()
-            for blow in islice(self._deck(chance, running), self.blows):
-                time.sleep(chance.uniform(1.0, 4.0))
+            for number, blow in enumerate(islice(self._deck(chance, running), self.blows), start=1):
+                self._wanted = self.calls * number // self.blows
+                self._until_some_are_asked()
+                time.sleep(chance.uniform(*self.pauses))
                 blow()
             asking.join(PATIENCE)
             recovered = time.monotonic()
@@ -146,8 +153,18 @@ class Storm:
                 return directive
         return ""
 
+    def _until_some_are_asked(self) -> None:
+        """So that no blow falls on processes that have nothing to do."""
+        deadline = time.monotonic() + PATIENCE
+        while self._asked < self._wanted - self.calls // self.blows // 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+
     def _ask_all(self, texts: list[str]) -> None:
+        """Some for each blow: those of the next one wait until this one has fallen."""
         for number, text in enumerate(texts):
+            self._asked = number
+            while number >= self._wanted:
+                time.sleep(0.02)
             while not self._ask(text, f"{self.seed}-{number}"):
                 # Whoever asks while something is away gets an error or nothing, and asks again under the same name.
                 time.sleep(0.1)
@@ -248,7 +265,13 @@ class Storm:
                 wrong.append(f"{record.request_id}: only in the ledger")
             elif record.amount is not None and record.amount != Decimal(entry["amount_usd"]):
                 wrong.append(f"{record.request_id}: the amounts differ")
-        corrections = set(CostRecord.objects.exclude(corrects=None).values_list("request_id", flat=True))
+        corrections = set()
+        for record in CostRecord.objects.exclude(corrects=None):
+            # Its cost was unknown before, so that the difference is the whole.
+            entry = bill.get(record.request_id)
+            corrections.add(record.request_id)
+            if record.amount is not None and (entry is None or record.amount != Decimal(entry["amount_usd"])):
+                wrong.append(f"{record.request_id}: told late, and the amounts differ")
         lost = bill.keys() - booked - corrections
         unknown = CostRecord.objects.unknown()
         # An exchange without an answer has no request id: only their number can be matched.
