@@ -19,12 +19,12 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from core.costs import notices, statements
-from core.costs.budgets import refusal
+from core.costs.budgets import Stand, refusal
 from core.costs.estimate import PricesOf, worst_case
-from core.costs.ledger import Exchange, booking_day, unsaved_record
+from core.costs.ledger import Exchange, add_all, booking_day, unsaved_record
 from core.costs.statements import Booking, Held
 from core.costs.windows import windows_of
-from core.models import Batch, BatchRow, Budget, Call, CostRecord, Key, PendingRollup, User
+from core.models import Batch, BatchRow, Budget, Call, Key, User
 
 NOTHING = Decimal(0)
 # Rows in one statement: a number of values that both databases take.
@@ -38,11 +38,11 @@ _HELD_OF = """
     FROM core_reservation r
     JOIN core_budgetwindow w ON w.id = r.window_id
     JOIN core_budget b ON b.id = w.budget_id
-    WHERE r.call_id IN ({calls}) ORDER BY r.call_id, r.window_id{lock}"""
+    WHERE r.call_id {among} ORDER BY r.call_id, r.window_id{lock}"""
 _STAND_OF = """
     SELECT c.id, c.status, r.id, r.amount, r.corrects_id
     FROM core_call c LEFT JOIN core_costrecord r ON r.call_id = c.id
-    WHERE c.id IN ({calls})"""
+    WHERE c.id {among}"""
 
 
 def remembered_prices() -> PricesOf:
@@ -139,9 +139,9 @@ def _book(billed: Sequence[Ended], prices: PricesOf) -> list[Decimal | None]:
         for each in billed
         if each.exchange is not None
     ]
-    made = CostRecord.objects.bulk_create(records, batch_size=AT_ONCE)
-    PendingRollup.objects.bulk_create([PendingRollup(record_id=record.pk) for record in made], batch_size=AT_ONCE)
-    return [record.amount for record in made]
+    for start in range(0, len(records), AT_ONCE):
+        add_all(records[start : start + AT_ONCE])
+    return [record.amount for record in records]
 
 
 def _bookings(calls: Sequence[Call]) -> dict[tuple[int | None, int | None], Booking]:
@@ -163,18 +163,22 @@ def _people(ids: set[int]) -> list[tuple[int, int | None, str]]:
     return list(User.objects.filter(pk__in=ids).values_list("pk", "team_id", "cost_centre"))
 
 
-def settle_calls(call_ids: Sequence[uuid.UUID]) -> None:
-    """Bring the reservations of these calls to what the ledger says of them, as `budgets.settle` does for one."""
+def settle_calls(call_ids: Sequence[uuid.UUID], known: Mapping[uuid.UUID, Stand] | None = None) -> None:
+    """Bring the reservations of these calls to what the ledger says of them, as `budgets.settle` does for one.
+
+    `known` is what it says of some, where the caller has just written that.
+    """
     with transaction.atomic(savepoint=False):
         for start in range(0, len(call_ids), AT_ONCE):
-            _settle(call_ids[start : start + AT_ONCE])
+            _settle(call_ids[start : start + AT_ONCE], known or {})
 
 
-def _settle(call_ids: Sequence[uuid.UUID]) -> None:
+def _settle(call_ids: Sequence[uuid.UUID], known: Mapping[uuid.UUID, Stand]) -> None:
     held = _held(call_ids)
     if not held:
         return
-    stands = _stands(call_ids)
+    asked = [call_id for call_id in call_ids if call_id not in known]
+    stands = {**known, **(_stands(asked) if asked else {})}
     changes: list[tuple[Held, Held]] = []
     for call_id, reservation in held:
         finished, unknown, spent = stands[call_id]
@@ -205,14 +209,19 @@ def _count(changes: Sequence[tuple[Held, Held]]) -> None:
             notices.notice(window_id, pairs[0][0].thresholds, of_all - spent, of_all, limit)
 
 
-def _held(call_ids: Sequence[uuid.UUID]) -> list[tuple[Any, Held]]:
+def _held(call_ids: Sequence[uuid.UUID]) -> list[tuple[uuid.UUID, Held]]:
     lock = " FOR UPDATE OF r" if connection.vendor == "postgresql" else ""
     rows = statements.of_calls(_HELD_OF, call_ids, lock=lock)
-    return [(call_id, statements.held_row(rest)) for call_id, *rest in rows]
+    return [(_as_uuid(call_id), statements.held_row(rest)) for call_id, *rest in rows]
 
 
-def _stands(call_ids: Sequence[uuid.UUID]) -> dict[Any, tuple[bool, int, Decimal]]:
+def _stands(call_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Stand]:
     rows: defaultdict[Any, list[Any]] = defaultdict(list)
     for call_id, *rest in statements.of_calls(_STAND_OF, call_ids):
-        rows[call_id].append(rest)
-    return {call_id: statements.stand_of(found) for call_id, found in rows.items()}
+        rows[_as_uuid(call_id)].append(rest)
+    return {call_id: Stand(*statements.stand_of(found)) for call_id, found in rows.items()}
+
+
+def _as_uuid(value: Any) -> uuid.UUID:
+    # SQLite knows none.
+    return value if isinstance(value, uuid.UUID) else uuid.UUID(value)

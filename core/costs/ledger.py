@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -45,7 +45,7 @@ def settle(call: Call, exchange: Exchange | None, end: Callable[[], bool]) -> bo
         applied = end()
         if exchange is not None:
             # A change that applied has locked the call's row.
-            (_book if applied else book)(call, exchange)
+            (book_locked if applied else book)(call, exchange)
         # Last, for all calls of a budget share its row.
         budgets.settle(call.pk, _stand(call) if applied and exchange is not None else None)
     return applied
@@ -56,10 +56,11 @@ def book(call: Call, exchange: Exchange) -> CostRecord:
     with transaction.atomic():
         # The call's row serialises two processes that book the same exchange.
         Call.objects.select_for_update().values_list("pk").get(pk=call.pk)
-        return _book(call, exchange)
+        return book_locked(call, exchange)
 
 
-def _book(call: Call, exchange: Exchange) -> CostRecord:
+def book_locked(call: Call, exchange: Exchange) -> CostRecord:
+    """The same where this transaction has locked the call's row."""
     booking = statements.booking(call, exchange.request_id, timezone.localdate())
     # Hardly ever is there anything before, so the records are looked for only where there is.
     if not booking.before:
@@ -72,10 +73,12 @@ def _book(call: Call, exchange: Exchange) -> CostRecord:
 
 def _stand(call: Call) -> budgets.Stand | None:
     """What the ledger says of a call, where this process knows it without asking."""
-    record = call.only_record
-    if record is None:
-        return None
-    return budgets.Stand(call.finished, int(record.amount is None), record.amount or Decimal(0))
+    return None if call.only_record is None else stand_after(call.only_record, finished=call.finished)
+
+
+def stand_after(record: CostRecord, *, finished: bool = True) -> budgets.Stand:
+    """What it says of a call that has this record and no other."""
+    return budgets.Stand(finished, int(record.amount is None), record.amount or Decimal(0))
 
 
 def _already_booked(call: Call, exchange: Exchange) -> CostRecord | None:
@@ -132,10 +135,15 @@ def unsaved_record(
 
 
 def add(record: CostRecord) -> CostRecord:
-    """The one way into the ledger: the record, and the note that the rollups have yet to take it in."""
-    direct.insert(record)
-    statements.await_rollup(record.pk)
+    """Store one record."""
+    add_all([record])
     return record
+
+
+def add_all(records: Sequence[CostRecord]) -> None:
+    """The one way into the ledger: the records, and the notes that the rollups have yet to take them in."""
+    direct.insert_all(records)
+    statements.await_rollup([record.pk for record in records])
 
 
 def booking_day(day: dt.date, today: dt.date) -> dt.date:

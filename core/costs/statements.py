@@ -125,9 +125,14 @@ def prices(model_id: str, speed: str) -> list[PriceRow]:
 
 def booking(call: Call, request_id: str, today: dt.date) -> Booking:
     """Where a call's cost is to be booked, as of now, and whether anything of it was. The call's row is locked."""
-    values = [request_id, today.replace(day=1).isoformat(), _uuid(call.pk)]
-    before, closed, team_id, of_person, of_key = _rows(_BOOKING, values)[0]
-    return Booking(bool(before), team_id, of_key or of_person or "", bool(closed))
+    return bookings([(call, request_id)], today)[0]
+
+
+def bookings(calls: Sequence[tuple[Call, str]], today: dt.date) -> list[Booking]:
+    """The same for several calls, each with the request id of its exchange."""
+    month = today.replace(day=1).isoformat()
+    found = direct.run_each(_BOOKING, [[request_id, month, _uuid(call.pk)] for call, request_id in calls])
+    return [_booking(*done.row) for done in found]
 
 
 def closed_months(since: dt.date) -> set[dt.date]:
@@ -135,9 +140,9 @@ def closed_months(since: dt.date) -> set[dt.date]:
     return {first_day for (first_day,) in _rows(_CLOSED, [since.isoformat()])}
 
 
-def await_rollup(record_id: int) -> None:
-    """Note that the rollups have yet to take a record in."""
-    _run(_PENDING, [record_id])
+def await_rollup(record_ids: Iterable[int]) -> None:
+    """Note that the rollups have yet to take these records in."""
+    direct.run_each(_PENDING, [[record_id] for record_id in record_ids])
 
 
 def applying(call: Call, day: dt.date) -> list[Applying]:
@@ -158,11 +163,12 @@ def take(window_id: int, amount: Decimal, *, hard: bool) -> bool:
     return _run(_TAKE.format(soft="1 = 0" if hard else "1 = 1"), [money, window_id, money]) == 1
 
 
-def hold(call: Call, windows: Iterable[int], amount: Decimal) -> None:
-    """Write what a call reserves in each of these windows."""
-    money, now = _money(amount), connection.ops.adapt_datetimefield_value(timezone.now())
-    for window_id in windows:
-        _run(_HOLD, [_uuid(call.pk), window_id, money, money, now])
+def hold(holds: Iterable[tuple[Call, int, Decimal]]) -> None:
+    """Write down how much each of these calls reserves in a window."""
+    now = connection.ops.adapt_datetimefield_value(timezone.now())
+    values = [[_uuid(call.pk), window, _money(amount), _money(amount), now] for call, window, amount in holds]
+    if values:
+        direct.run_each(_HOLD, values)
 
 
 def held(call_id: uuid.UUID) -> list[Held]:
@@ -192,9 +198,12 @@ def stand_of(rows: Sequence[Sequence[Any]]) -> tuple[bool, int, Decimal]:
 
 
 def of_calls(statement: str, call_ids: Sequence[uuid.UUID], **parts: str) -> list[Any]:
-    """What a statement answers that has `{calls}` where a list of calls belongs."""
+    """What a statement answers that has `{among}` where «is one of these calls» belongs."""
     values = [_uuid(call_id) for call_id in call_ids]
-    return _rows(statement.format(calls=", ".join(["%s"] * len(values)), **parts), values)
+    if connection.vendor == "postgresql":
+        # One statement for any number, so that it is prepared once.
+        return _rows(statement.format(among="= ANY(%s)", **parts), [values])
+    return _rows(statement.format(among=f"IN ({', '.join(['%s'] * len(values))})", **parts), values)
 
 
 def bring_all(reservations: Iterable[Held]) -> None:
@@ -202,8 +211,7 @@ def bring_all(reservations: Iterable[Held]) -> None:
     now = connection.ops.adapt_datetimefield_value(timezone.now())
     values = [[_money(r.held), _money(r.spent), now if r.released else None, r.pk] for r in reservations]
     if values:
-        with direct.cursor() as cursor:
-            cursor.executemany(_BRING, values)
+        direct.run_each(_BRING, values)
 
 
 def count(window_id: int, spent: Decimal, reserved: Decimal) -> tuple[Decimal, Decimal]:
@@ -220,6 +228,10 @@ def bring(reservation: Held, kept: Decimal, spent: Decimal, *, ended: bool) -> t
     when = connection.ops.adapt_datetimefield_value(timezone.now()) if ended else None
     _run(_BRING, [_money(kept), _money(spent), when, reservation.pk])
     return count(reservation.window_id, spent - reservation.spent, kept - reservation.held)
+
+
+def _booking(before: Any, closed: Any, team_id: int | None, of_person: str | None, of_key: str | None) -> Booking:
+    return Booking(bool(before), team_id, of_key or of_person or "", bool(closed))
 
 
 def _rows(statement: str, values: list[Any]) -> list[Any]:

@@ -12,6 +12,8 @@ from django.db import InterfaceError, OperationalError, connection
 
 from core.claude.errors import ClaudeError
 from core.claude.replies import Reply, storable
+from core.costs import answered
+from core.costs.answered import Answered
 from core.costs.ledger import Exchange, settle
 from core.execution.trying import Tried
 from core.models import Call, FailedAttempt
@@ -44,7 +46,7 @@ def patiently(settlement: Callable[[], T]) -> T:
 
 def settle_reply(call: Call, reply: Reply, **more: Any) -> bool:
     """End the call with Claude's answer, and book it; `more` are further fields of the call."""
-    return settle(call, exchange_of(call, reply), partial(call.succeed, {**answer_of(call, reply), **more}))
+    return answered.settle(Answered(call, exchange_of(call, reply), {**answer_of(call, reply), **more}))
 
 
 def settle_failure(call: Call, tried: Tried, then: str, change: Callable[[], bool]) -> bool:

@@ -362,7 +362,10 @@ class Call(models.Model):
 
     def _change_here(self, **values: Any) -> bool:
         """Where this process holds the lease."""
-        return direct.update(self, {"status": self.Status.RUNNING, "lease_token": self.lease_token}, values)
+        return self._change_to(**values).make()
+
+    def _change_to(self, **values: Any) -> direct.Change:
+        return direct.Change(self, {"status": self.Status.RUNNING, "lease_token": self.lease_token}, values)
 
     def _holds_lease(self) -> Q:
         return Q(status=self.Status.RUNNING, lease_token=self.lease_token)
@@ -406,7 +409,11 @@ class Call(models.Model):
 
     def succeed(self, answer: dict[str, Any]) -> bool:
         """End with an answer: `text`, `content`, `envelope`, `stop_reason`, `model`, `request_id`."""
-        return self._change_here(
+        return self.success(answer).make()
+
+    def success(self, answer: Mapping[str, Any]) -> direct.Change:
+        """The same, still to be made."""
+        return self._change_to(
             status=self.Status.SUCCEEDED,
             error_type="",
             error_status=None,

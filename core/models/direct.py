@@ -6,15 +6,15 @@ Django builds a statement from a queryset each time it runs, which takes several
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.backends.utils import CursorWrapper
-from django.db.models import Field, Model, QuerySet
+from django.db.models import BooleanField, CharField, Field, Model, QuerySet, TextField
 from django.db.models.query import get_related_populators
 from django.db.models.sql.compiler import SQLCompiler
 
@@ -116,51 +116,124 @@ def _compiled(queryset: Callable[[V], QuerySet[M]], any_value: V) -> _Compiled[M
 
 def insert(row: Model) -> None:
     """Store a new row, as `row.save(force_insert=True)` does."""
-    sql, fields, returned = _insertion(type(row))
+    insert_all([row])
+
+
+def insert_all(rows: Sequence[Model]) -> None:
+    """Store new rows of one model, in the order given."""
+    statement, fields, returned = _insertion(type(rows[0]))
     database = connections[DEFAULT_DB_ALIAS]
-    values = [field.get_db_prep_save(field.pre_save(row, True), database) for field in fields]
-    with cursor() as run:
-        run.execute(sql, values)
+    values = [[given.prepared(given.field.pre_save(row, True), database) for given in fields] for row in rows]
+    for row, done in zip(rows, run_each(statement, values), strict=True):
         if returned:
-            row.pk = run.fetchone()[0]
-    row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
+            row.pk = done.row[0]
+        row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
 
 
-def update(row: Model, conditions: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
-    """Give these fields of a stored row these values, where the conditions hold; False, and nothing changed, if not.
+class Change(NamedTuple):
+    """New values for fields of a stored row, where the conditions hold."""
 
-    The object gets the values as well.
-    """
-    sql, fields = _update(type(row), tuple(values), tuple(conditions))
-    database, every = connections[DEFAULT_DB_ALIAS], (*values.values(), row.pk, *conditions.values())
-    prepared = [field.get_db_prep_save(value, database) for field, value in zip(fields, every, strict=True)]
+    row: Model
+    conditions: Mapping[str, Any]
+    values: Mapping[str, Any]
+
+    def make(self) -> bool:
+        """Change the row and the object; False, and nothing changed, where the conditions do not hold."""
+        changed = update_all([self])[0]
+        if changed:
+            self.apply()
+        return changed
+
+    def apply(self) -> None:
+        """Give the object what the row has."""
+        for name, value in self.values.items():
+            setattr(self.row, name, value)
+
+
+def update_all(changes: Sequence[Change]) -> list[bool]:
+    """Which of these took place. All are of the same fields of one model; the objects stay as they are."""
+    row, conditions, values = changes[0]
+    statement, fields = _update(type(row), tuple(values), tuple(conditions))
+    database = connections[DEFAULT_DB_ALIAS]
+    prepared = [
+        [given.prepared(value, database) for given, value in zip(fields, _values_of(change), strict=True)]
+        for change in changes
+    ]
+    return [bool(done.rows) for done in run_each(statement, prepared)]
+
+
+def _values_of(change: Change) -> tuple[Any, ...]:
+    return (*change.values.values(), change.row.pk, *change.conditions.values())
+
+
+class Done(NamedTuple):
+    """How many rows a statement changed or found, and the first that it answered."""
+
+    rows: int
+    row: tuple[Any, ...]
+
+
+def run_each(statement: str, many: Sequence[Sequence[Any]]) -> list[Done]:
+    """Run a statement with each of these lists of values; PostgreSQL gets them all at once."""
+    database: Any = connections[DEFAULT_DB_ALIAS]
+    if len(many) > 1 and database.vendor == "postgresql" and not database.queries_logged:
+        return _run_at_once(database, statement, many)
     with cursor() as run:
-        run.execute(sql, prepared)
-        changed = bool(run.rowcount)
-    for name, value in values.items() if changed else ():
-        setattr(row, name, value)
-    return changed
+        return [_run(run, statement, values) for values in many]
+
+
+def _run(run: CursorWrapper, statement: str, values: Sequence[Any]) -> Done:
+    run.execute(statement, values)
+    return Done(run.rowcount, (run.fetchone() or ()) if run.description else ())
+
+
+def _run_at_once(database: Any, statement: str, many: Sequence[Sequence[Any]]) -> list[Done]:
+    """Django's own `executemany` keeps the answers to itself."""
+    database.ensure_connection()
+    database.validate_no_broken_transaction()
+    done = []
+    with database.wrap_database_errors, database.Database.Cursor(database.connection) as run:
+        run.executemany(statement, many, returning=True)
+        more = True
+        while more:
+            done.append(Done(run.rowcount, (run.fetchone() or ()) if run.description else ()))
+            more = run.nextset()
+    return done
+
+
+class _Given:
+    """A field whose values go into a statement."""
+
+    def __init__(self, field: Field[Any, Any]) -> None:
+        self.field = field
+        # Those that Django hands to both drivers as they are; asking it each time takes longer than the statement.
+        self._as_they_are = _AS_THEY_ARE.get(type(field), ())
+
+    def prepared(self, value: Any, database: Any) -> Any:
+        as_it_is = value is None or isinstance(value, self._as_they_are)
+        return value if as_it_is else self.field.get_db_prep_save(value, database)
+
+
+_AS_THEY_ARE: Mapping[type[Any], type | tuple[()]] = {CharField: str, TextField: str, BooleanField: bool}
 
 
 @lru_cache(maxsize=50)
-def _insertion(model: type[Model]) -> tuple[str, list[Field[Any, Any]], bool]:
+def _insertion(model: type[Model]) -> tuple[str, list[_Given], bool]:
     """The statement, the fields whose values it takes, and whether it answers the key that the database gives."""
     given = model._meta.auto_field is None
     fields = [field for field in model._meta.concrete_fields if given or not field.primary_key]
     names, values = ", ".join(map(_column, fields)), ", ".join(["%s"] * len(fields))
     returning = "" if given else f" RETURNING {_column(model._meta.pk)}"
     statement = f"INSERT INTO {_quoted(model._meta.db_table)} ({names}) VALUES ({values}){returning}"  # noqa: S608
-    return statement, fields, not given
+    return statement, [_Given(field) for field in fields], not given
 
 
 @lru_cache(maxsize=500)
-def _update(
-    model: type[Model], names: tuple[str, ...], conditions: tuple[str, ...]
-) -> tuple[str, list[Field[Any, Any]]]:
+def _update(model: type[Model], names: tuple[str, ...], conditions: tuple[str, ...]) -> tuple[str, list[_Given]]:
     changed, compared = ([_field(model, name) for name in part] for part in (names, ("pk", *conditions)))
     changes, checks = ", ".join(map(_placed, changed)), " AND ".join(map(_placed, compared))
     statement = f"UPDATE {_quoted(model._meta.db_table)} SET {changes} WHERE {checks}"  # noqa: S608 - of columns
-    return statement, [*changed, *compared]
+    return statement, [_Given(field) for field in (*changed, *compared)]
 
 
 def _field(model: type[Model], name: str) -> Any:

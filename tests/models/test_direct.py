@@ -45,9 +45,10 @@ def test_an_update_changes_the_row_and_the_object_or_neither(member: User) -> No
     call = claimed(user=member)
     call.save()
     for number in range(OFTEN):
-        assert direct.update(call, {"lease_token": call.lease_token}, {"content": [{"n": number}], "sent_at": None})
+        change = direct.Change(call, {"lease_token": call.lease_token}, {"content": [{"n": number}], "sent_at": None})
+        assert change.make()
         assert Call.objects.get(pk=call.pk).content == call.content == [{"n": number}]
-    assert not direct.update(call, {"lease_token": "another's"}, {"text": "late"})
+    assert not direct.Change(call, {"lease_token": "another's"}, {"text": "late"}).make()
     assert Call.objects.get(pk=call.pk).text == call.text == ""
 
 

@@ -1,0 +1,94 @@
+"""How do several threads of a process have one thing done for all of them at once?"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, Generic, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class _Apart:
+    """Says of one of many that it has to be done by itself."""
+
+
+APART: Final = _Apart()
+
+
+class Together(Generic[T, R]):
+    """Work that is cheaper for many than for each: a commit, for one.
+
+    Whoever comes while nobody is at work begins at once, so one alone waits for nobody. Those who come meanwhile wait,
+    and the first of them then works for all. `alone` does it for one; `together` for several, and answers for each its
+    result, or `APART`. What is `APART`, and everything where `together` fails, is done by `alone` in the thread that
+    brought it: so each thread sees its own errors, and `together` must leave nothing behind when it fails.
+    """
+
+    def __init__(
+        self, alone: Callable[[T], R], together: Callable[[Sequence[T]], Sequence[R | _Apart]], most: int
+    ) -> None:
+        self._alone = alone
+        self._together = together
+        # How many are done at once at most: whoever comes first would wait too long otherwise.
+        self._most = most
+        self._changing = threading.Lock()
+        self._waiting: deque[_Waiting[T, R]] = deque()
+        self._at_work = False
+
+    def do(self, item: T) -> R:
+        mine: _Waiting[T, R] = _Waiting(item)
+        with self._changing:
+            first, self._at_work = not self._at_work, True
+            if not first:
+                self._waiting.append(mine)
+        if not first:
+            mine.turn.wait()
+        if first or mine.leads:
+            self._lead(mine)
+        return self._alone(item) if isinstance(mine.result, _Apart) else mine.result
+
+    def _lead(self, mine: _Waiting[T, R]) -> None:
+        """Work for this one and those that wait, and let the next ones do the same."""
+        others = self._others()
+        try:
+            if others:
+                group = [mine, *others]
+                for each, result in zip(group, self._together([each.item for each in group]), strict=True):
+                    each.result = result
+            else:
+                mine.result = self._alone(mine.item)
+        except Exception:
+            if not others:
+                raise
+            # Which of them it was for, each finds out by itself.
+            for each in group:
+                each.result = APART
+        finally:
+            self._hand_on()
+            for each in others:
+                each.turn.set()
+
+    def _others(self) -> list[_Waiting[T, R]]:
+        with self._changing:
+            return [self._waiting.popleft() for _ in range(min(len(self._waiting), self._most - 1))]
+
+    def _hand_on(self) -> None:
+        with self._changing:
+            following = self._waiting.popleft() if self._waiting else None
+            self._at_work = following is not None
+        if following is not None:
+            following.leads = True
+            following.turn.set()
+
+
+class _Waiting(Generic[T, R]):
+    """One of them, and what became of it."""
+
+    def __init__(self, item: T) -> None:
+        self.item = item
+        self.result: R | _Apart = APART
+        self.leads = False
+        self.turn = threading.Event()
