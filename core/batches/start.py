@@ -24,7 +24,8 @@ from core.batches.room import reserve
 from core.costs.bulk import remembered_prices, worst_of
 from core.execution.fallbacks import NO_CHAIN, chain_of, with_fallbacks
 from core.intake.accept import plan_of as plan_of_version
-from core.intake.requests import UnreadableRequestError, check_allowed, kept_form
+from core.intake.requests import check_allowed, kept_form
+from core.intake.storing import UnreadableRequestError
 from core.jobs.batches import nudge
 from core.jobs.dispatch import BULK, dispatch
 from core.models import Batch, BatchPart, BatchRow, Call, Key, Prompt, PromptVersion

@@ -17,7 +17,7 @@ from core.bulk.uploads import let_go
 from core.costs.budgets import OverBudgetError
 from core.costs.windows import window_of
 from core.intake.again import close_letters
-from core.intake.requests import UnreadableRequestError
+from core.intake.storing import UnreadableRequestError
 from core.models import Batch, BatchRow, BulkRun, Call, Handling, SkippedLine
 from core.routing.choose import UnknownModelError
 

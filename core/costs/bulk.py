@@ -78,7 +78,7 @@ def reserve_batch(batch: Batch) -> None:
     Belongs into the transaction that starts the batch: the error has to undo it as a whole. A window's row is locked
     from its one UPDATE to the commit only, after the reservations were written.
     """
-    sample = Call(user_id=batch.user_id, key_id=batch.key_id, prompt_id=batch.prompt_id)
+    sample = _sample(batch.user_id, batch.key_id, batch.prompt_id)
     today = timezone.localdate()
     applying = statements.applying(sample, today)
     if any(each.window_id is None for each in applying):
@@ -98,6 +98,31 @@ def reserve_batch(batch: Batch) -> None:
         # Without a worst case nothing could hold a limit, so a hard one refuses.
         if (hard and unknown) or not statements.take(window_id, whole, hard=hard):
             raise refusal(window_id, None if unknown else whole)
+
+
+def reserve_calls(worst: Sequence[tuple[Call, Decimal | None]]) -> bool:
+    """Reserve for calls that this transaction has stored, each with its worst case, None where that is not known.
+
+    False where one of them has to be asked for by itself: no window yet, no room, no worst case. The transaction is
+    to be undone then.
+    """
+    today = timezone.localdate()
+    applying_to = lru_cache(maxsize=None)(lambda *scope: statements.applying(_sample(*scope), today))
+    holds: list[tuple[Call, int, Decimal]] = []
+    of_window: defaultdict[tuple[int, bool], Decimal] = defaultdict(Decimal)
+    for call, amount in worst:
+        for each in applying_to(call.user_id, call.key_id, call.prompt_id):
+            if each.window_id is None or (each.hard and amount is None):
+                return False
+            holds.append((call, each.window_id, amount or NOTHING))
+            of_window[each.window_id, each.hard] += amount or NOTHING
+    statements.hold(holds)
+    return all(statements.take(window_id, whole, hard=hard) for (window_id, hard), whole in sorted(of_window.items()))
+
+
+def _sample(user_id: int | None, key_id: int | None, prompt_id: int | None) -> Call:
+    """One of those that the same budgets count."""
+    return Call(user_id=user_id, key_id=key_id, prompt_id=prompt_id)
 
 
 @dataclass(frozen=True)

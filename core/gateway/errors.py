@@ -15,8 +15,9 @@ from core.costs.budgets import OverBudgetError
 from core.gateway.headers import for_program
 from core.hints.logs import request_id as request_id_of_the_log
 from core.intake.accept import InvalidInputsError
-from core.intake.requests import NotAllowedError, UnreadableRequestError
+from core.intake.requests import NotAllowedError
 from core.intake.same import AnotherBodyError
+from core.intake.storing import UnreadableRequestError
 from core.routing.choose import UnknownModelError
 
 log = logging.getLogger(__name__)

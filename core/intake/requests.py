@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
-from django.db import transaction
-
-from core.execution.fallbacks import chain_of, with_fallbacks
 from core.execution.lease import lease_time
 from core.intake.again import Again
 from core.intake.kept import Keeping, give_again
-from core.jobs.dispatch import dispatch
-from core.models import Call, Key, Prompt, User, direct
+from core.intake.storing import New, UnreadableRequestError, store
+from core.models import Call, Key, Prompt, User
 from core.routing.choose import Plan, UnknownModelError, choose
 from core.routing.names import plan_for
-from core.routing.reserving import reserve
-
-log = logging.getLogger(__name__)
 
 # Characters of base64 that are worth keeping with a call; what is longer is named by its size and digest.
 MOST_KEPT_DATA = 10_000
@@ -33,10 +25,6 @@ MOST_TOKENS = 10**9
 
 class NotAllowedError(Exception):
     """This key may not use what was asked for."""
-
-
-class UnreadableRequestError(ValueError):
-    """A Messages request of which not even its cost can be said."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +66,7 @@ def accept_request(body: Mapping[str, Any], asking: Asking, stored: Mapping[str,
     call = Call(**fields, **when, routing=planned.as_json(), keep_digest=asking.keeping.digest)
     if asking.lane != Call.Lane.QUEUE:
         _claim(call, body, planned)
-    with transaction.atomic():
-        direct.insert(call)
-        _reserve(call, body, planned)
-        if asking.again:
-            asking.again.note(call)
-        if call.lane == Call.Lane.QUEUE and call.status == Call.Status.QUEUED:
-            transaction.on_commit(partial(dispatch, call.pk))
+    store(New(call, body, planned, asking.again))
     return call
 
 
@@ -123,18 +105,6 @@ def _claim(call: Call, body: Mapping[str, Any], planned: Plan) -> None:
     if planned.version is None:
         choice = choose(call, body)
         call.model, call.reason, call.sent_at = choice.model, choice.reason, call.started_at
-
-
-def _reserve(call: Call, body: Mapping[str, Any], planned: Plan) -> None:
-    """The worst case is that of the whole request, and not of what is kept of it."""
-    kept, call.request = call.request, dict(body)
-    try:
-        reserve(call, planned, with_fallbacks(planned, chain_of(call.key, call.prompt)))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        log.warning("a request whose cost has no bound: %s", type(error).__name__, exc_info=True)
-        raise UnreadableRequestError("messages: this request is not in the shape of the Messages API") from error
-    finally:
-        call.request = kept
 
 
 def check_allowed(key: Key | None, models: Collection[str], prompt: Prompt | None = None) -> None:

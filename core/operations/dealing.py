@@ -18,7 +18,8 @@ from django.utils import timezone
 from core.costs.budgets import OverBudgetError
 from core.intake.accept import InvalidInputsError, accept
 from core.intake.again import Again, NotAgainError, close_letters, resendable
-from core.intake.requests import Asking, NotAllowedError, UnreadableRequestError, accept_request
+from core.intake.requests import Asking, NotAllowedError, accept_request
+from core.intake.storing import UnreadableRequestError
 from core.models import BatchRow, Call, Handling, User
 from core.routing.choose import UnknownModelError
 

@@ -22,7 +22,8 @@ from core.chat.say import Message
 from core.costs.budgets import OverBudgetError
 from core.intake import limits
 from core.intake.limits import OverLimitError, Standing
-from core.intake.requests import NotAllowedError, UnreadableRequestError
+from core.intake.requests import NotAllowedError
+from core.intake.storing import UnreadableRequestError
 from core.models import Conversation, CostRecord, Turn
 from core.models.chat import ConversationQuerySet
 from core.routing.choose import UnknownModelError
