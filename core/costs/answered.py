@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
 from typing import Any
 
 from django.db import connection, transaction
@@ -20,7 +19,7 @@ from core.costs.budgets import Stand
 from core.costs.ledger import Exchange
 from core.hints.per_process import PerProcess
 from core.hints.together import Together
-from core.models import Call, CostRecord, direct
+from core.models import Call, CostRecord, shared
 
 # Settlements in one transaction: a shared budget waits for it.
 MOST = 32
@@ -50,7 +49,7 @@ def settle_all(group: Sequence[Answered]) -> list[bool]:
     ordered = sorted(group, key=lambda each: each.call.pk)
     changes = [each.call.success(each.answer) for each in ordered]
     with transaction.atomic():
-        applied = _end(changes)
+        applied = shared.make_all(changes)
         records = _book(ordered, applied)
         bulk.settle_calls([each.call.pk for each in ordered], _stands(records))
     # Not before it is committed: whoever has to do it again needs them as they were.
@@ -60,14 +59,6 @@ def settle_all(group: Sequence[Answered]) -> list[bool]:
         each.call.only_record = records.get(each.call.pk)
     of_call = dict(zip((each.call.pk for each in ordered), applied, strict=True))
     return [of_call[each.call.pk] for each in group]
-
-
-def _end(changes: Sequence[direct.Change]) -> list[bool]:
-    """Which of the calls ended. Nearly all change the same columns, and so many of them are one round trip."""
-    applied: list[bool] = []
-    for _, alike in groupby(changes, key=lambda change: tuple(change.values)):
-        applied.extend(direct.update_all(list(alike)))
-    return applied
 
 
 def _book(ordered: Sequence[Answered], applied: Sequence[bool]) -> dict[Any, CostRecord]:

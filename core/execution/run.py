@@ -6,8 +6,9 @@ import logging
 import uuid
 
 from core.claude.requests import Sending
+from core.execution.claiming import claim
 from core.execution.files import with_files
-from core.execution.lease import kept, lease_time
+from core.execution.lease import kept
 from core.execution.outcomes import Outcome
 from core.execution.running import Run
 from core.execution.watching import NobodyWatches, Watch
@@ -41,5 +42,4 @@ def _claimed(call: uuid.UUID | Call) -> Call | None:
         # Once: whoever starts it a second time has to ask the database.
         call.claimed_here = False
         return call
-    identifier = call.pk if isinstance(call, Call) else call
-    return Call.objects.claim(identifier, lease_time())
+    return claim(call.pk if isinstance(call, Call) else call)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,7 +16,7 @@ from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
 
-from core.models import clock, direct
+from core.models import clock, direct, shared
 from core.models.keys import Key
 from core.models.prompts import Prompt, PromptVersion
 
@@ -115,14 +115,22 @@ class CallQuerySet(models.QuerySet["Call"]):
 
         It comes with its key, prompt and version.
         """
+        return self.claim_all([call_id], lease)[0]
+
+    def claim_all(self, call_ids: Sequence[uuid.UUID], lease: dt.timedelta) -> list[Call | None]:
+        """The same for several, in this order."""
         now = connection.ops.adapt_datetimefield_value(timezone.now())
-        values = [secrets.token_hex(8), clock.and_seconds(lease), now, direct.stored(call_id), now]
-        with direct.cursor() as run:
-            run.execute(_CLAIM.format(lease=clock.now_and()), values)
-            taken = run.rowcount
-        found = _by_id.find(call_id) if taken == 1 else None
+        tokens = [secrets.token_hex(8) for _ in call_ids]
+        values = [
+            [token, clock.and_seconds(lease), now, direct.stored(call_id), now]
+            for call_id, token in zip(call_ids, tokens, strict=True)
+        ]
+        done = direct.run_each(_CLAIM.format(lease=clock.now_and()), values)
+        taken = {call_id: token for call_id, token, each in zip(call_ids, tokens, done, strict=True) if each.rows == 1}
+        found = {call.pk: call for call in _by_id.find_all(list(taken)) if call is not None}
         # Where this process stood still in between, somebody else may have it by now.
-        return found if found is not None and found.lease_token == values[0] else None
+        mine = {pk: call for pk, call in found.items() if call.lease_token == taken[pk]}
+        return [mine.get(call_id) for call_id in call_ids]
 
 
 # Queued ones, and waiting ones whose time has come; what is for a batch goes with that, and never alone.
@@ -400,7 +408,7 @@ class Call(models.Model):
         if routing is not None:
             values["routing"] = routing
         if attempt is None:
-            return self._change_here(**values)
+            return shared.make(self._change_to(**values))
         return self._change(self._holds_lease() & Q(attempt__lt=attempt), attempt=attempt, **values)
 
     def rest(self) -> bool:

@@ -51,11 +51,13 @@ class Finder(Generic[M, V]):
         self._compiled: _Compiled[M] | None = None
 
     def find(self, value: V) -> M | None:
+        return self.find_all([value])[0]
+
+    def find_all(self, values: Sequence[V]) -> list[M | None]:
+        """The row with each of these, in their order."""
         compiled = self._compiled = self._compiled or _compiled(self._queryset, self._any)
-        with cursor() as run:
-            run.execute(compiled.sql, compiled.given(stored(value)))
-            row = run.fetchone()
-        return None if row is None else compiled.instance(row)
+        found = run_each(compiled.sql, [compiled.given(stored(value)) for value in values])
+        return [compiled.instance(done.row) if done.row else None for done in found]
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,10 @@ class Done(NamedTuple):
 
 
 def run_each(statement: str, many: Sequence[Sequence[Any]]) -> list[Done]:
-    """Run a statement with each of these lists of values; PostgreSQL gets them all at once."""
+    """Run a statement with each of these lists of values; PostgreSQL gets them all at once, and commits them at once.
+
+    They are in the order of `many`, which is also that in which rows are locked.
+    """
     database: Any = connections[DEFAULT_DB_ALIAS]
     if len(many) > 1 and database.vendor == "postgresql" and not database.queries_logged:
         return _run_at_once(database, statement, many)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
-from core.models import Call, direct
+from core.execution.claiming import claim
+from core.models import Call, direct, shared
 
 LEASE, MINUTE = dt.timedelta(seconds=30), dt.timedelta(minutes=1)
 Status, Lane = Call.Status, Call.Lane
@@ -70,3 +75,54 @@ class _Slow:
     def __exit__(self, *error: object) -> None:
         self._cursor.__exit__(*error)
         Call.objects.filter(pk=self._call.pk).update(lease_token="another's")
+
+
+def test_several_are_claimed_as_each_would_be(db: None) -> None:
+    calls = [Call.objects.create() for _ in range(3)]
+    for_a_batch = Call.objects.create(lane=Lane.BATCH)
+    Call.objects.filter(pk=calls[1].pk).update(status=Status.RUNNING)
+
+    found = Call.objects.claim_all([calls[2].pk, calls[1].pk, for_a_batch.pk, calls[0].pk], LEASE)
+
+    assert [each and each.pk for each in found] == [calls[2].pk, None, None, calls[0].pk]
+    tokens = {each.lease_token for each in found if each}
+    assert len(tokens) == 2
+    assert set(Call.objects.filter(attempt=1).values_list("lease_token", flat=True)) == tokens
+
+
+@pytest.mark.django_db(transaction=True)
+def test_threads_that_reach_for_the_same_calls_share_them_out() -> None:
+    calls = [Call.objects.create().pk for _ in range(40)]
+    start = threading.Barrier(12)
+
+    def reach(which: int) -> list[uuid.UUID]:
+        """All of them, each thread in an order of its own."""
+        start.wait(30)
+        try:
+            return [found.pk for found in map(claim, calls[which:] + calls[:which]) if found]
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(12) as pool:
+        taken = [pk for found in pool.map(reach, range(12)) for pk in found]
+
+    assert sorted(taken) == sorted(calls)
+    assert set(Call.objects.values_list("attempt", flat=True)) == {1}
+
+
+def test_changes_made_together_are_those_that_each_would_have_been(db: None) -> None:
+    calls = [Call.objects.create(status=Status.RUNNING, lease_token=f"token {number}") for number in range(4)]
+    Call.objects.filter(pk=calls[1].pk).update(lease_token="somebody else's")
+    values: list[dict[str, Any]] = [{"reason": "first"}, {"reason": "lost"}, {"text": "other"}, {"reason": "last"}]
+
+    changes = [
+        direct.Change(call, {"lease_token": call.lease_token}, change)
+        for call, change in zip(calls, values, strict=True)
+    ]
+    assert shared.make_all(changes) == [True, False, True, True]
+
+    stored = {call.pk: (call.reason, call.text) for call in Call.objects.all()}
+    assert [stored[call.pk] for call in calls] == [("first", ""), ("", ""), ("", "other"), ("last", "")]
+    assert {call.reason for call in calls} == {""}, "the objects stay as they are until it is committed"
+    assert shared.make(changes[0])
+    assert calls[0].reason == "first"
