@@ -63,6 +63,8 @@ ANTHROPIC_BASE_URL = environment.web_address(
     "ANTHROPIC_BASE_URL",
     f"http://127.0.0.1:{SIMULATOR_PORT}" if SIMULATED else "https://api.anthropic.com",
 )
+# Whether the key's workspace keeps in the US what does not say where to be answered; that costs more, and is reserved.
+INFERENCE_IN_US = environment.yes_no("INFERENCE_IN_US", default=False)
 # Reads the organisation's cost report, for reconciliation only; it never sends a message.
 ANTHROPIC_ADMIN_KEY = environment.text("ANTHROPIC_ADMIN_KEY")
 # Ids of the API keys that this installation calls Claude with; empty: it is the organisation's only program.

@@ -43,6 +43,7 @@ os.environ.update(
         "ANTHROPIC_API_KEY": os.environ.get("ANTHROPIC_API_KEY", "") if LIVE else "",
         "ANTHROPIC_AUTH_TOKEN": "",
         "ANTHROPIC_ADMIN_KEY": "",
+        "INFERENCE_IN_US": "",
         "RECONCILE_API_KEY_IDS": "",
         "RECONCILE_ALERT_TO": "",
         "RECONCILE_TOLERANCE_USD": "",

@@ -17,6 +17,9 @@ BATCH = Decimal("0.5")
 US_ONLY = Decimal("1.1")
 PRIORITY = Decimal(1)
 SEARCHES = "web_search"
+# The circumstances that a price has a factor for; whatever else the API may name one day has an unknown cost.
+TIERS = frozenset({"standard", "batch", "priority"})
+US, USUAL_PLACES = "us", frozenset({"", "global", "not_available"})
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,9 @@ def compute(usage: Usage | None, rates: Rates | None) -> Cost:
     missing = [kind.replace("_", " ") for kind in counts if getattr(rates, kind) is None]
     if missing:
         return Cost(None, f"the price book has no rate for {', '.join(missing)}")
+    strange = _strange(usage)
+    if strange:
+        return Cost(None, f"the price book has no factor for {strange}")
     factor = _factor(usage, rates)
     parts = {kind: _part(kind, count, getattr(rates, kind), factor) for kind, count in counts.items()}
     return Cost(
@@ -103,9 +109,16 @@ def _part(kind: str, count: int, rate: Decimal, factor: Decimal) -> Decimal:
     return count * rate / THOUSAND if kind == SEARCHES else count * rate * factor / MILLION
 
 
+def _strange(usage: Usage) -> str:
+    """What the usage names that no factor is known for; empty for nothing."""
+    if usage.service_tier not in TIERS:
+        return f"the service tier «{usage.service_tier[:40]}»"
+    return "" if usage.inference_geo in {US, *USUAL_PLACES} else f"inference kept in «{usage.inference_geo[:40]}»"
+
+
 def _factor(usage: Usage, rates: Rates) -> Decimal:
     tier = {"batch": rates.batch_factor, "priority": rates.priority_factor}.get(usage.service_tier, Decimal(1))
-    return tier * (rates.us_factor if usage.inference_geo == "us" else 1)
+    return tier * (rates.us_factor if usage.inference_geo == US else 1)
 
 
 def _saved_by_cache(usage: Usage, rates: Rates, factor: Decimal) -> Decimal | None:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
+from django.conf import settings
 from django.utils import timezone
 
 from core.claude.usage import Usage
 from core.costs import statements
 from core.costs.bounds import LONGEST, seen_and_unseen, server_tool_uses
-from core.costs.compute import MILLION, SMALLEST, THOUSAND, compute
+from core.costs.compute import MILLION, SMALLEST, THOUSAND, US, USUAL_PLACES, compute
 from core.costs.prices import rates_of
 from core.costs.statements import PriceRow
 from core.models import ClaudeModel, CostRecord, Price, Prompt
@@ -211,8 +212,13 @@ def _mentions(value: Any, name: str) -> bool:
 def _highest_factor(price: PriceRow, request: Mapping[str, Any], batch: bool) -> Decimal:
     # Whoever has bought the priority tier gets it unless the request declines it.
     tier = Decimal(1) if request.get("service_tier") == "standard_only" else max(Decimal(1), price.priority_factor)
-    us = price.us_factor if request.get("inference_geo") == "us" else Decimal(1)
-    return (price.batch_factor if batch else tier) * us
+    place = Decimal(1) if _place(request) in USUAL_PLACES else price.us_factor
+    return (price.batch_factor if batch else tier) * place
+
+
+def _place(request: Mapping[str, Any]) -> str:
+    """Where it will be answered: as the request says, or as the workspace does for those that say nothing."""
+    return str(request.get("inference_geo") or (US if settings.INFERENCE_IN_US else ""))
 
 
 def _longest_input(model_id: str) -> int:
@@ -228,7 +234,7 @@ def _amount(
         input_tokens,
         output,
         service_tier="batch" if batch else "standard",
-        inference_geo=request.get("inference_geo") or "",
+        inference_geo=_place(request),
         speed=request.get("speed") or "standard",
     )
     return compute(usage, rates_of(price) if price else None).amount

@@ -220,6 +220,8 @@ def test_a_factor_of_zero_is_a_factor(usage: Usage, expected: str) -> None:
         (Usage(1, 1), None, "the price book has no price for this model on this day"),
         (Usage(1, 1, speed="fast"), None, "the price book has no price for this model on this day in fast mode"),
         (Usage(1, 1, cache_write_5m=-1), BASE, "Claude's report of the usage contradicts itself"),
+        (Usage(1, 1, service_tier="flex"), BASE, "the price book has no factor for the service tier «flex»"),
+        (Usage(1, 1, inference_geo="eu"), BASE, "the price book has no factor for inference kept in «eu»"),
         (used(input=1), NO_RATES, "the price book has no rate for input"),
         (used(output=1), NO_RATES, "the price book has no rate for output"),
         (used(cache_write_5m=1), NO_RATES, "the price book has no rate for cache write 5m"),

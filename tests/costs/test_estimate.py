@@ -126,6 +126,17 @@ def test_the_worst_case_is_the_bound_at_the_highest_rates(catalogue: None, more:
     assert worst_case(SONNET, request(**more), TODAY) == D(expected)
 
 
+def test_where_a_workspace_keeps_what_says_nothing_is_reserved_for(catalogue: None, settings: Settings) -> None:
+    def most(**more: str) -> D | None:
+        return worst_case(SONNET, request(**more), TODAY)
+
+    plain, dearer = most(), most(inference_geo="us")
+    assert plain is not None
+    assert dearer == plain * D("1.1")
+    settings.INFERENCE_IN_US = True
+    assert (most(), most(inference_geo="global")) == (dearer, plain)
+
+
 def test_a_batch_costs_half_at_most(catalogue: None) -> None:
     # (125 × 2 + 1,000 × 10)/M × 0.5
     assert worst_case(SONNET, request(), TODAY, batch=True) == D("0.005125")
