@@ -227,7 +227,26 @@ SQLITE_OPTIONS: dict[str, object] = {
     "timeout": 20,
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON;",
 }
-# Connections are given back before Claude is called, so few are needed; `timeout` is in seconds.
 # How often a connection runs one of the statements of `core.models.direct` before it keeps it prepared.
 PREPARED_AFTER = 5
-POOL_OPTIONS: dict[str, object] = {"min_size": 0, "max_size": 10, "timeout": 20}
+
+
+def _look_again(pool: Any) -> None:
+    """Look for the database once more while somebody waits for a connection.
+
+    By itself the pool looks after 1, 2, 4 … seconds, so that it would find a server that was away for a minute only
+    after another one; now it gives up after a second, and begins anew.
+    """
+    with pool._lock:
+        if pool._waiting:
+            pool._maybe_grow_pool()
+
+
+# Connections are given back before Claude is called, so few are needed; times are in seconds.
+POOL_OPTIONS: dict[str, object] = {
+    "min_size": 0,
+    "max_size": 10,
+    "timeout": 20,
+    "reconnect_timeout": 1,
+    "reconnect_failed": _look_again,
+}
