@@ -218,7 +218,8 @@ def _database_settings(raw: str) -> dict[str, object]:
     options = settings.get("OPTIONS")
     given = dict(options) if isinstance(options, dict) else {}
     options = {"pool": dict(POOL_OPTIONS), "prepare_threshold": PREPARED_AFTER, **given}
-    return {**settings, "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True, "OPTIONS": options}
+    own = {"ENGINE": "claudeapp.postgresql", "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
+    return {**settings, **own, "OPTIONS": options}
 
 
 # With Django's defaults 19 % of jobs failed with «database is locked» at 16 threads; with these none did at 256.
