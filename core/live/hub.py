@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -65,7 +66,7 @@ class Hub:
         news = asyncio.Event()
         self._watchers.setdefault(key, set()).add(news)
         if self._listening is None:
-            self._listening = asyncio.create_task(self._listen())
+            self._listening = _of_nobody(self._listen())
         self._changed.set()
         return news
 
@@ -79,7 +80,7 @@ class Hub:
             # Whoever comes now begins another one.
             _hubs.pop(asyncio.get_running_loop(), None)
             # To its end, also where this watcher is cut off once more meanwhile.
-            self._closing = asyncio.create_task(self._close())
+            self._closing = _of_nobody(self._close())
             await asyncio.shield(self._closing)
 
     async def _listen(self) -> None:
@@ -133,7 +134,7 @@ class Hub:
         if call_id not in self._asked:
             self._asked[call_id] = asyncio.get_running_loop().create_future()
         if self._asking is None:
-            self._asking = asyncio.create_task(self._ask())
+            self._asking = _of_nobody(self._ask())
         return await asyncio.shield(self._asked[call_id])
 
     async def _ask(self) -> None:
@@ -152,6 +153,11 @@ class Hub:
         for task in (self._listening, self._subscribing, self._asking):
             await _end(task)
         await self.redis.aclose(close_connection_pool=True)
+
+
+def _of_nobody(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """A task for all watchers: of the request in which it happens to begin it knows nothing, and outlives it."""
+    return asyncio.get_running_loop().create_task(work, context=contextvars.Context())
 
 
 async def _end(task: asyncio.Task[None] | None) -> None:

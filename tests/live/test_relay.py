@@ -17,6 +17,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 from django.utils import timezone
 from pytest_django import Settings
 
+from core.hints import logs
 from core.hints.connection import quick_redis
 from core.live import channel, hub, relay
 from core.live import outbox as outbox_module
@@ -325,6 +326,27 @@ def test_whatever_goes_wrong_with_the_question_how_calls_stand_nobody_waits_for_
     for blocks in async_to_sync(listen)():
         assert blocks[1] == ": still here\n\n"
         assert 'event: ended\ndata: "succeeded"' in blocks[-1]
+
+
+def test_what_is_asked_for_all_watchers_is_asked_in_the_name_of_none(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is a line of the log about the request of whoever came first."""
+    names: list[str] = []
+
+    def statuses(call_ids: list[uuid.UUID]) -> dict[uuid.UUID, str]:
+        names.append(logs.call_id.get())
+        return dict.fromkeys(call_ids, "succeeded")
+
+    monkeypatch.setattr(hub, "_statuses", statuses)
+
+    async def listen() -> None:
+        with logs.about(logs.call_id, "somebody's"):
+            await _collect(relay.events(call.pk))
+
+    async_to_sync(listen)()
+
+    assert names == [""]
 
 
 def test_whatever_ends_the_listening_it_begins_anew(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
