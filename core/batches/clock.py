@@ -11,7 +11,7 @@ from django.utils import timezone
 from core.batches.collect import collect, look
 from core.batches.find import find
 from core.batches.gathering import gather
-from core.batches.leases import LEASE, wait_after
+from core.batches.leases import LEASE, asks, wait_after
 from core.batches.live import tend_live
 from core.batches.send import send
 from core.batches.start import forget_abandoned
@@ -23,6 +23,8 @@ State = BatchPart.State
 # Seconds after which no further part is taken in hand; the clock will start the next round.
 LONG_ENOUGH = 600.0
 AT_ONCE = 20
+# Faults of our own in one step of a part, after which a person has to look; they take about three hours.
+MOST_FAILURES = 25
 
 
 def tend() -> int:
@@ -56,8 +58,11 @@ def advance(part: BatchPart) -> None:
     """One step of a part that this process has in hand; whatever goes wrong with it harms no other."""
     try:
         _STEPS[part.state](part)
-    except Exception:
+    except Exception as error:
         log.exception("part %s of batch %s", part.number, part.batch.public_id)
+        if part.tries + 1 >= MOST_FAILURES:
+            asks(part, f"Something went wrong here {MOST_FAILURES} times, and was logged: {type(error).__name__}.")
+            return
         part.change(tries=part.tries + 1)
         part.let_go(wait_after(part.tries))
 

@@ -6,15 +6,19 @@ import datetime as dt
 import logging
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from contextlib import closing
 from typing import Any
 
-from core.batches.ending import CHUNK, Ending, close, end_rows, give_up, open_rows
+from django.db import InterfaceError, OperationalError
+
+from core.batches.ending import CHUNK, Ending, close, count_open, end_rows
 from core.batches.leases import asks, wait_after
+from core.batches.pieces import by_bytes
 from core.claude import batches as claude
 from core.claude.errors import ClaudeError
 from core.claude.replies import storable
 from core.costs.bulk import remembered_prices
+from core.costs.estimate import PricesOf
 from core.costs.ledger import Exchange
 from core.models import BatchPart, BatchRow, Call
 
@@ -23,7 +27,8 @@ log = logging.getLogger(__name__)
 # Between two looks at a batch: a tenth of its age, within these.
 SHORTEST_LOOK = dt.timedelta(seconds=2)
 LONGEST_LOOK = dt.timedelta(minutes=5)
-MISSING = "Claude's results of this batch do not hold this request."
+# Readings of results that lack rows, which take most of an hour, and refusals that pass, which take a day.
+MOST_READINGS, MOST_TRIES = 10, 150
 EXPIRED = "Claude did not come to this request within 24 hours. Nothing was billed for it."
 
 
@@ -56,21 +61,43 @@ def collect(part: BatchPart) -> None:
     """End each row by its result. Whatever ended before stays; what broke off is read again from the start."""
     assert part.provider_id is not None  # noqa: S101 - what is sent has one
     prices = remembered_prices()
-    results = claude.lines(part.provider_id)
-    came = 0
     try:
-        while chunk := list(islice(results, CHUNK)):
-            end_rows(part, _endings(part, chunk), prices)
-            came += len(chunk)
+        with closing(claude.results(part.provider_id)) as results:
+            for chunk in by_bytes(results, lambda each: each.size, CHUNK):
+                _end(part, _endings(part, chunk), prices)
     except ClaudeError as error:
         _not_now(part, error)
         return
-    if came < part.sent:
-        _not_now(part, ClaudeError("incomplete_results", f"{came} of {part.sent} results came.", retryable=True))
-    elif next(open_rows(part), None):
-        give_up(part, MISSING)
+    missing = count_open(part)
+    if missing:
+        _incomplete(part, missing)
     else:
         close(part)
+
+
+def _end(part: BatchPart, endings: Sequence[Ending], prices: PricesOf) -> None:
+    """End these rows; where one of them cannot be, the others all the same."""
+    try:
+        end_rows(part, endings, prices)
+    except (OperationalError, InterfaceError):
+        # The database is away, which is no row's fault.
+        raise
+    except Exception:
+        log.exception("batch %s: %s rows", part.provider_id, len(endings))
+        if len(endings) > 1:
+            half = len(endings) // 2
+            _end(part, endings[:half], prices)
+            _end(part, endings[half:], prices)
+
+
+def _incomplete(part: BatchPart, missing: int) -> None:
+    """What has a result is booked. Perhaps the rest comes; where it never does, nobody here can know what it cost."""
+    lacks = f"Claude's results lack {missing:,} of {part.sent:,} requests, or cannot be read there"
+    if part.tries + 1 >= MOST_READINGS:
+        asks(part, f"{lacks}. The others are booked. Look again, or give these up with an unknown cost.")
+        return
+    part.change(tries=part.tries + 1, problem=f"{lacks}; they are read once more.")
+    part.let_go(wait_after(part.tries))
 
 
 def _not_now(part: BatchPart, error: ClaudeError) -> None:
@@ -79,20 +106,37 @@ def _not_now(part: BatchPart, error: ClaudeError) -> None:
         # Another key's, deleted there, or gone after 29 days: only a person can know.
         asks(part, f"Claude does not know its batch {part.provider_id}: {error.message}")
         return
+    if part.tries + 1 >= MOST_TRIES:
+        asks(part, f"Claude does not say what became of its batch {part.provider_id}: {error}")
+        return
     part.change(tries=part.tries + 1, problem=str(error)[:500])
     part.let_go(wait_after(part.tries, error.retry_after))
 
 
-def _endings(part: BatchPart, lines: Sequence[Mapping[str, Any]]) -> list[Ending]:
-    """What these results say of rows of this part; a row that is named twice in them counts once."""
+def _endings(part: BatchPart, lines: Sequence[claude.Result]) -> list[Ending]:
+    """What these results say of rows of this part; of two of one row, that with the answer, which is billed."""
     results: dict[int, Mapping[str, Any]] = {}
     for line in lines:
-        position = part.position_of(str(line.get("custom_id")))
-        if position is None:
-            log.warning("batch %s has a result that is nobody's: %s", part.provider_id, line.get("custom_id"))
-        else:
-            results[position] = line.get("result") or {}
+        position = part.position_of(line.custom_id)
+        if position is None or not understood(line.result):
+            log.warning("batch %s has an odd result: %s", part.provider_id, line.custom_id[:80] or "without a name")
+        elif results.get(position, {}).get("type") != "succeeded":
+            results[position] = line.result
     return [_ending(part, position, call_id, results[position]) for position, call_id in _calls(part, results)]
+
+
+def understood(result: Mapping[str, Any]) -> bool:
+    """Whether what an answer or an error has to have is there, in its shape."""
+    if result.get("type") == "succeeded":
+        message = result.get("message")
+        return (
+            isinstance(message, Mapping)
+            and isinstance(message.get("usage"), Mapping)
+            and isinstance(message.get("content"), list)
+            and all(isinstance(block, Mapping) for block in message["content"])
+        )
+    error = result.get("error") or {}
+    return isinstance(error, Mapping) and isinstance(error.get("error") or {}, Mapping)
 
 
 def _calls(part: BatchPart, positions: Mapping[int, Any]) -> Iterator[tuple[int, uuid.UUID]]:

@@ -136,6 +136,12 @@ def open_rows(part: BatchPart) -> Iterator[list[tuple[uuid.UUID, str]]]:
         yield [(call_id, model) for _, call_id, model in chunk]
 
 
+def count_open(part: BatchPart) -> int:
+    """How many calls of this part have not ended."""
+    rows = BatchRow.objects.filter(batch_id=part.batch_id, position__gte=part.first, position__lt=part.beyond)
+    return rows.filter(call__status__in=[Call.Status.QUEUED, Call.Status.RUNNING]).count()
+
+
 def close(part: BatchPart, problem: str = "") -> None:
     """Every row of this part has ended; with the last part the batch has."""
     rows = BatchRow.objects.filter(batch_id=part.batch_id, position__gte=part.first, position__lt=part.beyond)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Collection, Iterator
+from contextlib import closing
 from enum import Enum
 
 from core.batches.leases import asks, wait_after
@@ -92,7 +93,8 @@ def _verdict(part: BatchPart, batch: ProviderBatch) -> Verdict:
         return Verdict.NOT_YET
     if not batch.results_there:
         return Verdict.NEVER
-    first = next(claude.lines(batch.id), None)
+    with closing(claude.results(batch.id)) as results:
+        first = next((each for each in results if each.custom_id), None)
     if first is None:
         return Verdict.NEVER
-    return Verdict.OURS if part.position_of(str(first.get("custom_id"))) is not None else Verdict.NOT_OURS
+    return Verdict.OURS if part.position_of(first.custom_id) is not None else Verdict.NOT_OURS

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import transaction
 
+from core.batches.pieces import rows_by_bytes
 from core.costs.budgets import OverBudgetError
 from core.costs.bulk import remembered_prices, reserve_batch, worst_of
 from core.execution.fallbacks import chain_of
@@ -40,10 +41,8 @@ def _leave_out_questions(batch: Batch) -> bool:
     """Let no row ask a classifier; False where none would have."""
     chain = chain_of(batch.key, batch.prompt).models if batch.live else ()
     worst = partial(worst_of, prices=remembered_prices(), batch=not batch.live)
-    position, found = -1, False
-    rows = BatchRow.objects.filter(batch=batch).select_related("call").order_by("position")
-    while chunk := list(rows.filter(position__gt=position)[:CHUNK]):
-        position = chunk[-1].position
+    found = False
+    for chunk in rows_by_bytes(BatchRow.objects.filter(batch=batch).select_related("call"), CHUNK):
         asking = [row for row in chunk if (row.call.routing or {}).get("classifiers")]
         for row in asking:
             _ask_nobody(row, chain, worst)

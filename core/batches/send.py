@@ -16,10 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import IO
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from core.batches import bodies
 from core.batches.ending import end_unsent, refuse
 from core.batches.leases import FIRST_WAIT, LEASE, LONGEST_WAIT, wait_after
+from core.batches.pieces import rows_by_bytes
 from core.claude import batches as claude
 from core.claude.errors import ClaudeError
 from core.costs.ledger import Exchange, book
@@ -123,9 +125,7 @@ def _not_created(part: BatchPart, error: ClaudeError) -> None:
 
 def mark_rows_sent(part: BatchPart) -> None:
     """Choose each row's model and mark it as at work, chunk by chunk; one canceled by itself stays so."""
-    position = part.first - 1
-    while rows := _unchosen(part, position):
-        position = rows[-1].position
+    for rows in rows_by_bytes(_unchosen(part), CHUNK, after=part.first - 1):
         part.renew(LEASE)
         asking = [row.call for row in rows if _asks(row.call)]
         BatchRow.objects.mark_working(asking)
@@ -137,10 +137,10 @@ def mark_rows_sent(part: BatchPart) -> None:
             BatchRow.objects.mark_sent([row.call for row in rows])
 
 
-def _unchosen(part: BatchPart, after: int) -> list[BatchRow]:
-    rows = BatchRow.objects.filter(batch_id=part.batch_id, position__gt=after, position__lt=part.beyond)
+def _unchosen(part: BatchPart) -> QuerySet[BatchRow]:
+    rows = BatchRow.objects.filter(batch_id=part.batch_id, position__lt=part.beyond)
     working = rows.filter(call__status__in=[Call.Status.QUEUED, Call.Status.RUNNING], call__model="")
-    return list(working.order_by("position").select_related("call")[:CHUNK])
+    return working.select_related("call")
 
 
 def _asks(call: Call) -> bool:
@@ -194,12 +194,8 @@ def _apply(row: BatchRow, choice: Choice) -> None:
 
 def requests(part: BatchPart) -> Iterator[tuple[str, str]]:
     """The rows that are at work, by name and JSON, in the order of their positions."""
-    position = part.first - 1
-    at_work = BatchRow.objects.filter(batch_id=part.batch_id, call__status=Call.Status.RUNNING)
-    while True:
-        rows = at_work.filter(position__gt=position, position__lt=part.beyond).order_by("position")
-        chunk = list(rows.values_list("position", "body", "call__request")[:CHUNK])
-        if not chunk:
-            return
-        for position, body, request in chunk:
-            yield part.custom_id(position), body or bodies.encoded(request)
+    rows = BatchRow.objects.filter(batch_id=part.batch_id, call__status=Call.Status.RUNNING, position__lt=part.beyond)
+    needed = rows.select_related("call").only("position", "body", "call__request")
+    for chunk in rows_by_bytes(needed, CHUNK, after=part.first - 1):
+        for row in chunk:
+            yield part.custom_id(row.position), row.body or bodies.encoded(row.call.request)

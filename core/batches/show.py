@@ -10,7 +10,8 @@ from typing import Any
 from core.batches.bodies import encoded
 from core.models import Batch, BatchRow, Call
 
-CHUNK = 500
+# Answers that are held at once; each can have half a megabyte.
+CHUNK = 100
 
 
 def as_json(batch: Batch, results_url: str) -> dict[str, Any]:

@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
-from itertools import islice
 from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
 
 from core.batches.bodies import MOST_ROW_BYTES, Filling, encoded
+from core.batches.pieces import by_bytes
 from core.batches.room import reserve
 from core.costs.bulk import remembered_prices, worst_of
 from core.execution.fallbacks import NO_CHAIN, chain_of, with_fallbacks
@@ -138,9 +138,8 @@ def forget_abandoned() -> int:
 
 def _write(batch: Batch, rows: Iterable[Row]) -> int:
     writing = _Writing(batch)
-    remaining = iter(rows)
-    while chunk := list(islice(remaining, CHUNK)):
-        writing.add(chunk)
+    for chunk in by_bytes(writing.made(rows), lambda made: made[1].size, CHUNK):
+        writing.keep(chunk)
     if not writing.count:
         raise EmptyBatchError
     writing.close()
@@ -161,8 +160,7 @@ class _Writing:
         self._part: BatchPart | None = None
         self._filling = Filling()
 
-    def add(self, chunk: list[Row]) -> None:
-        made = list(self._made(chunk))
+    def keep(self, made: list[tuple[Call, BatchRow]]) -> None:
         with transaction.atomic():
             if not self._batch.renew(LEASE):
                 raise OvertakenError
@@ -177,14 +175,16 @@ class _Writing:
         if self._part is not None:
             BatchPart.objects.filter(pk=self._part.pk).update(beyond=self.count)
 
-    def _made(self, chunk: list[Row]) -> Iterator[tuple[Call, BatchRow]]:
-        for row in chunk:
+    def made(self, rows: Iterable[Row]) -> Iterator[tuple[Call, BatchRow]]:
+        """Each row as it will be stored, placed in its part; one at a time."""
+        for row in rows:
             self._check_name(row.custom_id)
-            body = self._encoded(row)
+            body, size = self._encoded(row)
             if not self._batch.live:
-                self._place(len(body.encode()))
-            yield self._call_and_row(row, body)
+                self._place(size)
+            made = self._call_and_row(row, body, size)
             self.count += 1
+            yield made
 
     def _check_name(self, custom_id: str) -> None:
         if not CUSTOM_ID.fullmatch(custom_id):
@@ -194,7 +194,7 @@ class _Writing:
             raise BadRowError(self.count, f"requests: `custom_id` must be unique: '{custom_id}' is used more than once")
         self._seen.add(custom_id)
 
-    def _encoded(self, row: Row) -> str:
+    def _encoded(self, row: Row) -> tuple[str, int]:
         body = encoded(row.request)
         try:
             size = len(body.encode())
@@ -202,7 +202,7 @@ class _Writing:
             raise BadRowError(self.count, f"requests.{self.count}.params: holds half a character") from None
         if size > MOST_ROW_BYTES:
             raise BadRowError(self.count, f"requests.{self.count}.params: exceeds the maximum size", too_large=True)
-        return body
+        return body, size
 
     def _place(self, size: int) -> None:
         """Let the row belong to the present part, or begin the next one."""
@@ -213,7 +213,7 @@ class _Writing:
             self._filling = Filling()
         self._filling.add(size)
 
-    def _call_and_row(self, row: Row, body: str) -> tuple[Call, BatchRow]:
+    def _call_and_row(self, row: Row, body: str, size: int) -> tuple[Call, BatchRow]:
         batch, (planned, worst) = self._batch, self._planned(row)
         kept = kept_form(row.request)
         call = Call(
@@ -234,6 +234,7 @@ class _Writing:
             batch=batch,
             position=self.count,
             custom_id=row.custom_id,
+            size=size,
             worst=worst,
             cells=row.cells,
             body="" if kept == row.request else body,

@@ -21,6 +21,10 @@ RENEWED_EACH = 10.0
 MOST_FAULTS = 50
 MOST_SAMPLES = 3
 LONGEST_SHOWN = 3000
+# Characters of a faulty line that can be put right on the page, and of all such lines; of more, only the fault is kept.
+LONGEST_PUT_RIGHT, MOST_PUT_RIGHT = 20_000, 200_000
+LONGEST_FAULT = 500
+TOO_LONG = "This line is too long to be put right here. Please change it in your file."
 
 State = BulkRun.State
 
@@ -78,6 +82,7 @@ class _Found:
         self._tally = Tally(run.version)
         self._rows = self._faulty = 0
         self._faults: list[list[Any]] = []
+        self._room = MOST_PUT_RIGHT
         self._samples: list[dict[str, Any]] = []
 
     def add(self, each: Rendered) -> None:
@@ -85,11 +90,20 @@ class _Found:
         if each.row is None:
             self._faulty += 1
             if len(self._faults) < MOST_FAULTS:
-                self._faults.append([each.line.number, each.fault, each.line.cells])
+                self._note_fault(each)
             return
         self._tally.add(each.row.request)
         if len(self._samples) < MOST_SAMPLES:
             self._samples.append(_sample(each.line.number, each.row.request))
+
+    def _note_fault(self, each: Rendered) -> None:
+        cells, fault = each.line.cells, each.fault[:LONGEST_FAULT]
+        size = sum(map(len, cells))
+        if size > min(LONGEST_PUT_RIGHT, self._room):
+            cells, fault = [], f"{fault} {TOO_LONG}"
+        else:
+            self._room -= size
+        self._faults.append([each.line.number, fault, cells])
 
     def fields(self) -> dict[str, Any]:
         return {

@@ -14,7 +14,7 @@ AT_ONCE = 20
 
 def tend() -> str:
     """Read and start tables, look after the batches, and tell of what has ended; answers what it came to."""
-    for run in BulkRun.objects.due(timezone.now()).order_by("touched_at")[:AT_ONCE]:
+    for run in BulkRun.objects.due(timezone.now()).light().order_by("touched_at")[:AT_ONCE]:
         look_after(run)
     count = clock.tend()
     tell_people()

@@ -8,12 +8,14 @@ from decimal import Decimal
 from heapq import merge
 from typing import Any
 
+from core.batches.pieces import rows_by_bytes
 from core.bulk.names import line_of
 from core.bulk.newest import newest_of
 from core.models import Batch, BatchRow, Call, SkippedLine
 from core.prompts.rendering import specs
 
-CHUNK = 500
+# Answers that are held at once; each can have half a megabyte.
+CHUNK = 100
 # Beside the answer.
 TOLD = ["status", "error", "model", "cost USD"]
 SKIPPED = "Skipped"
@@ -45,11 +47,9 @@ def _columns(batch: Batch) -> list[str]:
 
 
 def _answered(batch: Batch, columns: list[str], fields: list[str]) -> Iterator[Numbered]:
-    position = -1
     rows = BatchRow.objects.filter(batch=batch).select_related("call").prefetch_related("call__cost_records")
-    rows = rows.only("position", "custom_id", "cells", "call__inputs", *_NEEDED).order_by("position")
-    while chunk := list(rows.filter(position__gt=position)[:CHUNK]):
-        position = chunk[-1].position
+    rows = rows.only("position", "custom_id", "cells", "call__inputs", *_NEEDED)
+    for chunk in rows_by_bytes(rows, CHUNK):
         newest = newest_of([row.call for row in chunk])
         for row in chunk:
             call = newest.get(row.call_id, row.call)

@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 
+from core.batches.pieces import rows_by_bytes
 from core.bulk.names import line_of
 from core.bulk.newest import WITHOUT_ANSWER, newest_of
 from core.bulk.raw import Beat, nobody_listens
@@ -54,12 +55,10 @@ def unanswered_lines(batch: Batch) -> Generator[Line]:
 
 def unanswered_rows(batch: Batch) -> Generator[tuple[BatchRow, Call]]:
     """The same as rows, each with the last call that failed, expired or was canceled for it."""
-    position = -1
     failed = BatchRow.objects.filter(batch=batch, call__status__in=WITHOUT_ANSWER).order_by("position")
     needed = ["position", "custom_id", "cells", "call__status", "call__error_message", "call__error_type"]
     rows = failed.select_related("call").only(*needed)
-    while chunk := list(rows.filter(position__gt=position)[:CHUNK]):
-        position = chunk[-1].position
+    for chunk in rows_by_bytes(rows, CHUNK):
         newest = newest_of([row.call for row in chunk])
         for row in chunk:
             last = newest.get(row.call_id, row.call)

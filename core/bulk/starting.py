@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from django.db.models import Count, Sum
 from django.utils import timezone
 
+from core.batches.pieces import MOST_BYTES
 from core.batches.start import BadRowError, EmptyBatchError, OvertakenError, Row, start
 from core.bulk.checking import LEASE, Alive
 from core.bulk.newest import overtaken
@@ -102,6 +103,7 @@ def _take_over(run: BulkRun, first: Batch, batch: Batch) -> None:
 def _rows(run: BulkRun, batch: Batch, table: Table) -> Iterator[Row]:
     """The usable rows; the others are kept with the batch, so that the file that comes back has them too."""
     skipped: list[SkippedLine] = []
+    held = 0
     for count, each in enumerate(rendered(run.version, table.lines, run.places or {}), start=1):
         if each.row is not None:
             yield each.row
@@ -109,8 +111,10 @@ def _rows(run: BulkRun, batch: Batch, table: Table) -> Iterator[Row]:
             raise BadTableError(f"Line {each.line.number}: {each.fault}")
         else:
             skipped.append(SkippedLine(batch=batch, line=each.line.number, cells=each.line.cells, fault=each.fault))
-        if count % CHUNK == 0:
+            held += sum(map(len, each.line.cells))
+        if count % CHUNK == 0 or held > MOST_BYTES:
             _still_at_it(run, skipped)
+            held = 0
     _still_at_it(run, skipped)
 
 

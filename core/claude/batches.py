@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from core.claude.client import sdk
-from core.claude.errors import ClaudeError, cut_off, timed_out, translated
+from core.claude.errors import timed_out, translated
 
 if TYPE_CHECKING:
     from anthropic.types.messages import MessageBatch
@@ -21,6 +22,8 @@ ASK_TIMEOUT = 60.0
 LIST_PAGE = 100
 # Bytes.
 PIECE = 65_536
+# Of one result: more than any answer has.
+LONGEST_LINE = 32_000_000
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,16 @@ def created_since(moment: dt.datetime) -> Iterator[ProviderBatch]:
             yield _known(batch)
 
 
-def lines(batch_id: str) -> Iterator[dict[str, Any]]:
+@dataclass(frozen=True)
+class Result:
+    """A line of a batch's results, of so many bytes; one without a name is no result that can be understood."""
+
+    custom_id: str
+    result: Mapping[str, Any]
+    size: int
+
+
+def results(batch_id: str) -> Generator[Result]:
     """The results of an ended batch as they come, one after the other and in no order. Raises `ClaudeError`.
 
     Every request has one, so whoever counts them knows whether all came.
@@ -114,19 +126,45 @@ def lines(batch_id: str) -> Iterator[dict[str, Any]]:
             stream=True,
         )
         try:
-            yield from _objects(found)
+            # The SDK's own reading gives up at the first odd line, and holds a line of any length.
+            yield from map(_result, _lines(found.http_response.iter_bytes(PIECE)))
         finally:
             found.close()
 
 
-def _objects(results: Iterator[Any]) -> Iterator[dict[str, Any]]:
+def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The lines in these bytes; of one that is too long, what comes behind its limit is let go."""
+    held = bytearray()
+    for piece in pieces:
+        *ends, rest = piece.split(b"\n")
+        for end in ends:
+            yield bytes(held + end[: LONGEST_LINE - len(held)])
+            held.clear()
+        held += rest[: LONGEST_LINE - len(held)]
+    if held:
+        yield bytes(held)
+
+
+def _whole(value: Any) -> Any:
+    """Without halves of characters, which JSON can hold and no database."""
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return {_whole(name): _whole(item) for name, item in value.items()} if isinstance(value, dict) else value
+
+
+def _result(line: bytes) -> Result:
     try:
-        for line in results:
-            if not isinstance(line, dict):
-                raise ClaudeError("unexpected_results", "A line of the batch's results is not an object.")
-            yield line
-    except ValueError as error:
-        raise cut_off("") from error
+        said = json.loads(line)
+        if b"\\ud" in line.lower():
+            said = _whole(said)
+        name, result = said["custom_id"], said["result"]
+        if isinstance(name, str) and isinstance(result, dict) and isinstance(result["type"], str):
+            return Result(name, result, len(line))
+    except (ValueError, LookupError, TypeError, RecursionError):
+        pass
+    return Result("", {}, len(line))
 
 
 def _known(batch: MessageBatch) -> ProviderBatch:

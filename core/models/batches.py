@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import secrets
 import uuid
 from collections.abc import Mapping, Sequence
@@ -42,6 +43,7 @@ NEWS = dt.timedelta(days=2)
 MOST_TELLINGS = 10
 # Source: the API's page on batches. What has not been worked on by then expires.
 EXPIRES_AFTER = dt.timedelta(hours=24)
+POSITION = re.compile(r"[0-9]{1,10}")
 
 
 def new_batch_id() -> str:
@@ -348,7 +350,7 @@ class BatchPart(models.Model):
     def position_of(self, custom_id: str) -> int | None:
         """The row that a result is of, or None where it is not one of this part's."""
         marker, _, position = custom_id.partition("-")
-        if marker != self.marker or not position.isdecimal():
+        if marker != self.marker or not POSITION.fullmatch(position):
             return None
         return int(position) if self.first <= int(position) < self.beyond else None
 
@@ -467,6 +469,8 @@ class BatchRow(models.Model):
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="batch_rows", db_index=False)
     position = models.PositiveIntegerField()
     custom_id = models.CharField(max_length=64)
+    # Bytes of its request as it is sent: no process takes more rows in hand than it has room for.
+    size = models.PositiveIntegerField(default=0)
     # The most that it can cost at batch price; None where the price book does not say.
     worst = MoneyField(null=True)
     # The line of the table that it was made from, as it stood there.

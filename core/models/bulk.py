@@ -47,6 +47,10 @@ class BulkRunQuerySet(models.QuerySet["BulkRun"]):
         taken = self.due(now).filter(pk=pk).update(**held)
         return self.with_its_prompt().filter(pk=pk, lease_token=token).first() if taken == 1 else None
 
+    def light(self) -> BulkRunQuerySet:
+        """Without what was found in the tables, for lists of many."""
+        return self.defer("faults", "samples", "columns", "places")
+
     def with_its_prompt(self) -> BulkRunQuerySet:
         return self.select_related("user", "prompt", "version__route", "version__alias", "version__model", "batch")
 

@@ -113,7 +113,7 @@ class Fault:
 def faults_of(run: BulkRun) -> list[Fault]:
     """The first faulty lines of a run, with their cells that a variable is in."""
     used = sorted(set((run.places or {}).values()))
-    return [Fault(line, why, [_cell(run, place, cells) for place in used]) for line, why, cells in run.faults]
+    return [Fault(line, why, [_cell(run, place, cells) for place in used if cells]) for line, why, cells in run.faults]
 
 
 def _cell(run: BulkRun, place: int, cells: list[str]) -> Cell:

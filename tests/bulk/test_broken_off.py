@@ -104,3 +104,21 @@ def test_a_table_that_kills_whoever_starts_it_waits_for_its_person_again(
     assert (run.state, run.batch) == ("checked", None)
     assert "The work on this table broke off 5 times." in text_of(page, run)
     assert claude.bill()["entries"] == []
+
+
+def test_long_lines_with_faults_are_told_of_and_not_kept_whole(
+    page: Client, upload: Callable[..., BulkRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = "x" * 30_000
+    run = upload("Document;Length\n" + f"{long};huge\n" * 3 + f"{long[:15_000]};huge\n" * 47 + "One.;short\n")
+    if run.at_work:
+        look_after(run)
+        run.refresh_from_db()
+    assert (run.faulty, len(run.faults)) == (50, 50)
+    assert sum(len(cell) for _, _, cells in run.faults for cell in cells) <= checking.MOST_PUT_RIGHT
+    html = text_of(page, run)
+    assert html.count("This line is too long to be put right here. Please change it in your file.") == 37
+    assert html.count(">Put line") == 13
+    with CaptureQueriesContext(connection) as queries:
+        assert page.get("/bulk/").status_code == 200
+    assert not any("faults" in query["sql"] for query in queries)
