@@ -15,7 +15,7 @@ from pytest_django import DjangoDbBlocker
 
 from core.costs import prices
 from core.execution import breaker, fallbacks
-from core.models import ClaudeModel, Price, Prompt, User, Variable, guard
+from core.models import Budget, ClaudeModel, Price, Prompt, User, Variable, guard
 from core.routing import book
 from core.routing.catalogue import sync_models
 from core.routing.ready import load_ready_made
@@ -64,6 +64,15 @@ def simulator() -> Iterator[Simulator]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def claude(simulator: Simulator) -> Iterator[Simulator]:
+    """The simulator with an empty bill and no batches; what a test sets of its pace is put back."""
+    simulator.state.clear()
+    simulator.state.batches._batches.clear()
+    yield simulator
+    simulator.state.batches.seconds = 0
 
 
 @pytest.fixture(autouse=True)
@@ -169,6 +178,12 @@ def operator(person: Callable[..., User]) -> User:
 @pytest.fixture
 def administrator(person: Callable[..., User]) -> User:
     return person("administrator", "Administrator", staff=True)
+
+
+@pytest.fixture
+def budget(member: User) -> Budget:
+    """A hundred dollars a month for everybody."""
+    return Budget.objects.create(name="All", scope=Budget.Scope.ORGANISATION, amount=100, owner=member)
 
 
 @pytest.fixture

@@ -33,8 +33,17 @@ def by_bytes(items: Iterable[T], size_of: Callable[[T], int], most: int) -> Iter
 def rows_by_bytes(rows: QuerySet[BatchRow], most: int, after: int = -1) -> Iterator[list[BatchRow]]:
     """These rows behind position `after` in their order, as `by_bytes` has them; read anew for each piece."""
     while (last := last_of_piece(rows, most, after)) is not None:
-        yield list(rows.filter(position__gt=after, position__lte=last).order_by("position"))
+        piece = list(rows.filter(position__gt=after, position__lte=last).order_by("position"))
+        for row in piece:
+            _untie(row)
+        yield piece
         after = last
+
+
+def _untie(row: BatchRow) -> None:
+    """Let a row's call know nothing of the row, so that both are gone at once when nobody needs them any more."""
+    if BatchRow.call.is_cached(row):
+        row.call._state.fields_cache.pop("batch_row", None)
 
 
 def last_of_piece(rows: QuerySet[BatchRow], most: int, after: int) -> int | None:

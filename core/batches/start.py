@@ -230,7 +230,8 @@ class _Writing:
             again_of_id=row.again_of,
         )
         return call, BatchRow(
-            call=call,
+            # By its key: each would hold the other, and both stay in memory for longer than they are needed.
+            call_id=call.pk,
             batch=batch,
             position=self.count,
             custom_id=row.custom_id,

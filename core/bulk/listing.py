@@ -40,7 +40,7 @@ def shown(page: Iterable[Listed]) -> list[BulkRun | Batch]:
     rows = list(page)
     tables = [uuid.UUID(called) for _, source, called in rows if source == _TABLE]
     programs = [called for _, source, called in rows if source == _PROGRAM]
-    runs = BulkRun.objects.filter(pk__in=tables).select_related("user", "prompt", "batch")
+    runs = BulkRun.objects.filter(pk__in=tables).light().select_related("user", "prompt", "batch")
     batches = Batch.objects.filter(public_id__in=programs).select_related("user", "prompt", "key")
     found: dict[tuple[str, str], BulkRun | Batch] = {(_TABLE, run.pk.hex): run for run in runs}
     found |= {(_PROGRAM, batch.public_id): batch for batch in batches}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
@@ -15,19 +15,6 @@ from core.bulk import clock
 from core.models import Batch, BatchPart, Budget, BudgetWindow, Call, CostRecord, Key, User
 from core.simulator.server import Simulator
 from tests.batches.rows import rows
-
-
-@pytest.fixture
-def claude(simulator: Simulator) -> Iterator[Simulator]:
-    """The simulator with an empty bill; what a test sets of its pace is put back."""
-    simulator.state.clear()
-    yield simulator
-    simulator.state.batches.seconds = 0
-
-
-@pytest.fixture
-def budget(member: User) -> Budget:
-    return Budget.objects.create(name="All", scope=Budget.Scope.ORGANISATION, amount=100, owner=member)
 
 
 @pytest.fixture

@@ -180,7 +180,7 @@ def test_a_fault_of_our_own_is_put_before_a_person_in_the_end(
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(collect.claude, "retrieve", broken)
+    monkeypatch.setattr(api, "retrieve", broken)
     for _ in range(MOST_FAILURES):
         assert BatchPart.objects.get().state == "sent"
         due_now()

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from core.bulk import clock
-from core.models import Budget, BulkRun, Prompt, User
+from core.models import BulkRun, Prompt, User
 from core.simulator.server import Simulator
 from tests.batches.conftest import due_now
 
 LETTERS = "Document;Length;Note\nThe invoice of May is due.;short;=1+1\nPlease call me back.;long;-\n"
-
-
-@pytest.fixture
-def claude(simulator: Simulator) -> Iterator[Simulator]:
-    """The simulator with an empty bill; what a test sets of its pace is put back."""
-    simulator.state.clear()
-    yield simulator
-    simulator.state.batches.seconds = 0
-
-
-@pytest.fixture
-def budget(member: User) -> Budget:
-    return Budget.objects.create(name="All", scope=Budget.Scope.ORGANISATION, amount=100, owner=member)
 
 
 @pytest.fixture
