@@ -8,11 +8,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import islice
 
-from django.db.models import Count, Q, Sum
-
-from core.models import CostRecord
 from core.reports import sums as reading
-from core.reports.corrections import late_corrections
+from core.reports.corrections import amount_and_number, unknown_put_right
 from core.reports.forecast import forecast
 from core.reports.labels import name_values
 from core.reports.periods import ONE_DAY, Period, add_months
@@ -96,11 +93,11 @@ def report(period: Period, by: str, today: dt.date, user_id: int | None = None) 
     only = _only(user_id)
     before = compared_with(period, today)
     with one_moment():
-        corrected, put_right = corrections_of_earlier(period, user_id)
-        total = reading.total(period, only)
-        # What was unknown before the period and put right in it lowers its count, and must not hide one of its own.
-        total = replace(total, unknown=total.unknown + put_right)
+        corrected, put_right = amount_and_number(period, user_id)
+        total = _plus(reading.total(period, only), put_right)
         dearest, parts = _broken_down(period, by, user_id)
+        if put_right:
+            dearest = {name: _each_plus(found, name, period, user_id) for name, found in dearest.items()}
         return Report(
             period=period,
             total=total,
@@ -138,12 +135,23 @@ def compared_with(period: Period, today: dt.date) -> Period:
 
 
 def total(period: Period, user_id: int | None = None) -> Sums:
-    return reading.total(period, _only(user_id))
+    return _plus(reading.total(period, _only(user_id)), amount_and_number(period, user_id)[1])
+
+
+def _plus(sums: Sums, put_right: int) -> Sums:
+    """What was unknown before the period and put right in it lowers its count, and must not hide one of its own."""
+    return replace(sums, unknown=sums.unknown + put_right) if put_right else sums
+
+
+def _each_plus(found: Dearest, by: str, period: Period, user_id: int | None) -> Dearest:
+    values, number = found
+    put_right = unknown_put_right(period, by, user_id)
+    return {value: _plus(sums, put_right.get(value, 0)) for value, sums in values.items()}, number
 
 
 def table(period: Period, by: str, whole: Sums, user_id: int | None = None, most: int = MOST_LINES) -> Table:
     """The dearest values, and what is left of `whole` for all others."""
-    return _table(by, _values(period, by, most, user_id), whole)
+    return _table(by, _each_plus(_values(period, by, most, user_id), by, period, user_id), whole)
 
 
 def _table(by: str, dearest: Dearest, whole: Sums) -> Table:
@@ -186,20 +194,6 @@ def every_step(period: Period, by: str, user_id: int | None = None) -> Iterator[
     parts = {part.first.replace(day=1) if monthly else part.first: part for part in _cut(period, monthly)}
     for (day, value), sums in sorted(found.items(), key=lambda item: item[0]):
         yield parts[day], names[value], value, sums
-
-
-def corrections_of_earlier(period: Period, user_id: int | None = None) -> tuple[Decimal, int]:
-    """How much of the period's sum puts right exchanges of a month before its own; and how many of the period's
-    corrections put right an unknown cost that was booked before the period."""
-    found = CostRecord.objects.filter(corrects__isnull=False, booked_on__range=(period.first, period.last))
-    if user_id is not None:
-        found = found.filter(user_id=user_id)
-    of_earlier_months = Q(pk__in=late_corrections(period))
-    of_unknown_before = Q(corrects__amount=None, corrects__booked_on__lt=period.first)
-    sums = found.order_by().aggregate(
-        spent=Sum("amount", filter=of_earlier_months), known=Count("pk", filter=of_unknown_before)
-    )
-    return sums["spent"] or Decimal(0), sums["known"]
 
 
 def _only(user_id: int | None) -> Only:

@@ -419,13 +419,19 @@ def test_an_unknown_cost_of_a_closed_month_put_right_now_does_not_hide_one_of_th
     client: Client, member: User, finance: User, billed: MakeRecord
 ) -> None:
     march, april = dt.datetime(2026, 3, 20, 12, tzinfo=dt.UTC), dt.datetime(2026, 4, 2, 12, tzinfo=dt.UTC)
-    lost = billed(member, None, march)
+    lost = billed(member, None, march, model="old")
     own = billed(member, None, april)
-    billed(member, "2", april, call=lost.call, corrects=lost, source="repriced")
+    billed(member, "200", april, call=lost.call, corrects=lost, source="repriced", model="old")
     client.force_login(finance)
     days = {"from": "2026-04-01", "to": "2026-04-30"}
+    for number in range(10):
+        # Dearer ones, beside which the model of this month's unknown cost is one of the others.
+        billed(member, "5", april, model=f"m{number}")
     for _ in range(2):
-        assert "The cost of 1 exchange is unknown" in client.get(URL, days).content.decode()
+        html = client.get(URL, days).content.decode()
+        assert "The cost of 1 exchange is unknown" in html
+        assert html.count("1 unknown") == len(TITLES), "in the line of each table that it belongs to"
+        assert " 2 unknown" not in html
         roll_up_all()
     assert behind(client, **days, by="unknown") == [own.call]
     both = {"from": "2026-03-01", "to": "2026-04-30"}

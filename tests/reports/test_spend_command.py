@@ -34,6 +34,13 @@ def test_amounts_are_exact_texts(spent: MakeRecord) -> None:
     assert values == [("batch", "Batch", "12.5000000000"), ("queue", "Queue", "0.0000000001")]
 
 
+def test_what_was_unknown_before_and_put_right_lowers_no_count(spent: MakeRecord) -> None:
+    lost = spent(None, DAY)
+    spent("2", DAY + dt.timedelta(days=20), corrects=lost, source="repriced")
+    found = answer("--from", "2026-06-01", "--to", "2026-06-30", "--by", "lane")
+    assert (found["unknown"], [value["unknown"] for value in found["values"]]) == (0, [0])
+
+
 @pytest.mark.parametrize(
     "days", [("--from", "banana"), ("--from", "2026-02-30"), ("--from", "2026-02-02", "--to", "2026-02-01")]
 )
