@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from typing import Any
 
 import psycopg
@@ -78,6 +79,7 @@ def test_one_to_which_the_server_told_something_is_used_on(asked: list[Any]) -> 
     connection.close()
     with psycopg.connect(before.info.dsn, autocommit=True) as other:
         other.execute("NOTIFY news")
+    assert select.select([before.fileno()], [], [], 5)[0], "the news has arrived"
 
     assert own() is before
     assert asked == [before]
