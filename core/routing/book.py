@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from django.db import connection
+
+from core.hints.per_process import PerProcess
+from core.hints.together import Together
 from core.models import Classifier, ClaudeModel, ModelAlias, Route, RouteVersion, direct
 from core.models.prompts import digest_of
 from core.models.routing import ONLY
@@ -13,6 +18,8 @@ from core.routing.rules import Compiled, compile_route
 
 # Of each kind, what a process remembers ready to run; more than any installation has in use.
 REMEMBERED = 500
+# Threads that share one question for what is in force.
+MOST_ASKING = 500
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,7 @@ _questions: dict[str, Questions] = {}
 
 def book() -> Book:
     """What is in force: one query where nothing was changed since this process read it last."""
-    stamp = _stamp()
+    stamp = _stamp() if connection.in_atomic_block else _stamps.get().do(None)
     kept = _kept[0] if _kept else None
     return kept if kept is not None and stamp and kept.stamp == stamp else _read(stamp)
 
@@ -106,12 +113,20 @@ def questions_of(slug: str, digest: str = "") -> Questions | None:
     return _questions.get(digest) or book().classifiers.get(slug)
 
 
-def _stamp() -> str:
+def _stamp(_: None = None) -> str:
     """Every call asks for it, so it is written as SQL."""
     with direct.cursor() as cursor:
         cursor.execute("SELECT stamp FROM core_routingstate WHERE id = %s", [ONLY])
         row = cursor.fetchone()
     return str(row[0]) if row else ""
+
+
+def _one_for_all(threads: Sequence[None]) -> list[str]:
+    """They all came before it is asked for, so one answer is new enough for each."""
+    return [_stamp()] * len(threads)
+
+
+_stamps: PerProcess[Together[None, str]] = PerProcess(partial(Together, _stamp, _one_for_all, MOST_ASKING))
 
 
 def _read(stamp: str) -> Book:
