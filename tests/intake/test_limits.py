@@ -187,8 +187,14 @@ def test_what_was_used_a_moment_before_the_minute_ended_still_counts_whole(used:
 def test_many_at_once_get_no_more_than_the_limit(key: Key, settings: Settings, counted: str) -> None:
     settings.LIMIT_REQUESTS_PER_MINUTE_KEY = 50
     assert key.user
-    with ThreadPoolExecutor(16) as pool:
-        assert sum(pool.map(lambda _: allowed(key, 10), range(16))) == 50
+    passed, minute = 0, -1
+    while minute != int(time.time() // MINUTE):
+        # As the minute turns, part of what was used is free again.
+        minute = int(time.time() // MINUTE)
+        key.pk += 1
+        with ThreadPoolExecutor(16) as pool:
+            passed = sum(pool.map(lambda _: allowed(key, 10), range(16)))
+    assert passed == 50
 
 
 def test_what_a_minute_ago_was_used_is_free_again(key: Key, settings: Settings) -> None:
