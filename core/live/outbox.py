@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import redis
 
@@ -99,27 +100,36 @@ class Outbox:
 def _send(letters: list[_Letter]) -> None:
     try:
         with quick_redis().pipeline(transaction=False) as pipe:
-            for letter in letters:
-                _write(pipe, letter)
-            pipe.execute()
+            told = [each for letter in letters for each in _write(pipe, letter)]
+            answers = pipe.execute()
     except redis.RedisError as error:
         for letter in letters:
             letter.told.whole = False
         log.warning("nobody can watch %s calls any more: %s", len(letters), error)
+        return
+    for place, stream in told:
+        if answers[place] is None:
+            # What was told before is gone, and the rest by itself would mislead whoever comes now.
+            stream.whole = False
 
 
-def _write(pipe: redis.client.Pipeline, letter: _Letter) -> None:
-    told, kept = letter.told, False
+def _write(pipe: redis.client.Pipeline, letter: _Letter) -> list[tuple[int, Told]]:
+    """Add it to what is to be sent; answers at which places the answer says whether words were taken."""
+    told, kept, places = letter.told, False, []
     for kind, data in letter.news:
         if kind == "text" and not told.whole:
             continue
-        pipe.xadd(told.key, {"kind": kind, "data": data}, maxlen=MOST_PIECES, approximate=True)
+        goes_on = kind == "text" and told.pieces > 0
+        places.append((len(pipe), told))
+        entry: dict[Any, Any] = {"kind": kind, "data": data}
+        pipe.xadd(told.key, entry, maxlen=MOST_PIECES, approximate=True, nomkstream=goes_on)
         kept = kept or kind == "ended" or told.pieces % RENEWED_EACH == 0
         told.pieces += 1
     # Wakes those who watch; what there is to read is in the stream.
     pipe.publish(told.key, "")
     if kept:
         pipe.expire(told.key, KEPT_FOR)
+    return places
 
 
 _outbox = PerProcess(Outbox)

@@ -40,12 +40,18 @@ class Frames(Protocol):
     def ping(self) -> str: ...
 
 
+def _pieces(text: str) -> list[str]:
+    """As frames; a piece of an answer that looks like one of our words goes in two."""
+    parts = [text[:1], text[1:]] if text.startswith((DONE, AGAIN, ERROR.strip())) else [text]
+    return [part for part in parts if part]
+
+
 @dataclass
 class TextFrames:
     """Text in, pieces of text out, and `[DONE]`. The pieces put together are the answer."""
 
-    # Whether something of the answer went out, which another try makes void.
-    _said: bool = field(default=False, repr=False)
+    # What of the answer went out, which another try makes void.
+    _said: str = field(default="", repr=False)
 
     def read(self, frame: str) -> Command:
         return Command("message", text=frame)
@@ -54,24 +60,30 @@ class TextFrames:
         return ""
 
     def begun(self, turn: int, call: str, token: str) -> str:  # noqa: ARG002 - one signature for both
-        self._said = False
+        self._said = ""
         return ""
 
     def heard(self, kind: str, data: str, position: str) -> list[str]:  # noqa: ARG002 - one signature for both
         if kind == "started":
-            void, self._said = self._said, False
+            void, self._said = self._said, ""
             return [AGAIN] if void else []
         if kind != "text" or not data:
             return []
-        self._said = True
-        # A piece of an answer that looks like one of our words goes in two.
-        return [data[:1], data[1:]] if data.startswith((DONE, AGAIN, ERROR.strip())) else [data]
+        self._said += data
+        return _pieces(data)
 
     def ended(self, outcome: Mapping[str, Any]) -> list[str]:
-        missing = outcome["text"] if outcome["text"] and not self._said else ""
         fault = outcome.get("error")
         told = [f"{ERROR}{fault['message']}"] if fault else []
-        return [*([missing] if missing else []), *told, DONE]
+        return [*self._unsaid(outcome["text"]), *told, DONE]
+
+    def _unsaid(self, whole: str) -> list[str]:
+        """What is missing of the answer: while Redis was away, nobody heard it."""
+        # As it is stored, where a character cannot be.
+        said = self._said.replace("\x00", "\ufffd")
+        if whole.startswith(said):
+            return _pieces(whole[len(said) :])
+        return [AGAIN, *_pieces(whole)] if whole else []
 
     def failed(self, kind: str, message: str, token: str = "") -> list[str]:  # noqa: ARG002 - one signature for both
         return [f"{ERROR}{message}", DONE]

@@ -226,6 +226,28 @@ def test_words_with_a_hole_in_them_are_not_told(call: Call, settings: Settings) 
     assert text_so_far(call.pk) == "anew"
 
 
+def test_words_whose_beginning_redis_lost_are_not_told(call: Call) -> None:
+    """It came back without its data, and nothing was said meanwhile: whoever comes now would hear the end alone."""
+    publisher = Publisher(call.pk)
+    publisher.started(1)
+    publisher.text("Do not ")
+    outbox().flush()
+    quick_redis().flushall()
+    publisher.text("sign this.")
+    outbox().flush()
+    publisher.text(" Never.")
+    outbox().flush()
+
+    assert text_so_far(call.pk) == ""
+    finish(call)
+    publisher.ended(Call.Status.SUCCEEDED)
+    assert said(follow(call.pk)) == [("ended", "succeeded")]
+    publisher.started(2)
+    publisher.text("anew")
+    outbox().flush()
+    assert text_so_far(call.pk) == "anew"
+
+
 def test_a_stream_is_capped_and_does_not_outlive_its_hour(call: Call) -> None:
     publisher = Publisher(call.pk)
     publisher.text("a")
