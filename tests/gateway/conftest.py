@@ -24,6 +24,7 @@ from core.intake.keys import make_key
 from core.models import Call, Key, User
 from core.simulator.server import Simulator
 from tests import environment
+from tests.bench.gateway.servers import clients_of
 
 ROOT = Path(__file__).parents[2]
 LONGEST_WAIT = 30.0
@@ -49,6 +50,10 @@ class Server:
     def threads(self) -> int:
         """How many threads its worker has now."""
         return sum(len(list(Path(f"/proc/{pid}/task").iterdir())) for pid in self._workers())
+
+    def clients(self) -> int:
+        """How many connections of clients its worker holds now."""
+        return sum(clients_of(int(pid), int(self.url.rsplit(":", 1)[1])) for pid in self._workers())
 
     def _workers(self) -> list[str]:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()

@@ -41,7 +41,7 @@ def test_fifty_programs_that_leave_leave_nothing_behind(server: Server, program:
     Budget.objects.create(name="All", scope=Budget.Scope.ORGANISATION, amount=1000, owner=program.key.user)
     leave(server, program)
     until(lambda: Call.objects.get().finished, "the first settlement")
-    idle = server.threads()
+    idle, connected = server.threads(), server.clients()
 
     programs = [threading.Thread(target=leave, args=(server, program)) for _ in range(CLIENTS - 1)]
     for each in programs:
@@ -57,6 +57,7 @@ def test_fifty_programs_that_leave_leave_nothing_behind(server: Server, program:
     assert not Reservation.objects.filter(released_at=None).exists()
     window = BudgetWindow.objects.get()
     assert (window.reserved, window.spent) == (Decimal(0), spent)
+    until(lambda: server.clients() == connected, "the connections' end")
     # gunicorn keeps the threads of its pool; those of the streams are gone.
     until(lambda: server.threads() <= idle + server.pool, "the threads' end")
     if connection.vendor == "postgresql":

@@ -71,9 +71,13 @@ class Server:
     def threads(self) -> int:
         return sum(_status(pid, "Threads") for pid in self.workers())
 
-    def connections(self) -> int:
-        """Sockets that its workers hold."""
-        return sum(_sockets(pid) for pid in self.workers())
+    def clients(self) -> int:
+        """Connections of clients that its workers hold."""
+        return sum(clients_of(pid, self.port) for pid in self.workers())
+
+    def pooled(self) -> int:
+        """All other sockets of its workers: to Claude, the database and Redis, kept in pools for the next request."""
+        return sum(len(_sockets(pid)) for pid in self.workers()) - self.clients()
 
 
 def _status(pid: int, name: str) -> int:
@@ -87,12 +91,23 @@ def _cpu_ticks(pid: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
-def _sockets(pid: int) -> int:
-    count = 0
+def clients_of(pid: int, port: int) -> int:
+    """How many connections that were accepted on this port a process holds."""
+    lines = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    # The second field is the address of this end, the fourth the state, and 0A is one that only listens.
+    accepted = {line[9] for line in lines if int(line[1].split(":")[1], 16) == port and line[3] != "0A"}
+    return len(accepted & _sockets(pid))
+
+
+def _sockets(pid: int) -> set[str]:
+    """The inodes of the sockets that a process holds."""
+    found = set()
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
-            count += os.readlink(entry).startswith("socket:")
-    return count
+            kind, _, number = os.readlink(entry).partition(":")
+            if kind == "socket":
+                found.add(number.strip("[]"))
+    return found
 
 
 @contextlib.contextmanager
