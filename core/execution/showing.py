@@ -1,7 +1,7 @@
 """Which events of a try may the caller see already?
 
 Before the first piece of an answer, another try or another model could still give it. Until then the events are held
-back, but for pings, which say that the connection lives.
+back, in their order; that the connection lives is told apart.
 """
 
 from __future__ import annotations
@@ -36,13 +36,15 @@ class Showing:
 
     def take(self, event: Event, headers: Mapping[str, str]) -> None:
         self._headers = headers
-        if event.name == "content_block_delta":
+        if event.name == "content_block_delta" and _is_seen(event):
             self.release()
             self.visible = self._hold
-        if self._hold and not self.visible and event.name != "ping":
-            self._held.append(event)
-        else:
+        if not self._hold or self.visible:
             self._show(event)
+            return
+        self._held.append(event)
+        if event.name == "ping":
+            self.watch.alive(headers)
 
     def release(self) -> None:
         """Nothing more can change what is held."""
@@ -58,3 +60,9 @@ class Showing:
         if event.text:
             self._call.first_text_at = self._call.first_text_at or timezone.now()
             self.watch.text(event.text)
+
+
+def _is_seen(event: Event) -> bool:
+    """Whether somebody sees a piece of an answer; the signature below thoughts that are not shown is none."""
+    # In a text it would stand with a backslash before its quotation marks.
+    return bool(event.text) or '"signature_delta"' not in event.data

@@ -17,6 +17,9 @@ class Watch(Protocol):
     def event(self, name: str, data: str) -> None:
         """One server-sent event as it came, or as Claude would have written it."""
 
+    def alive(self, headers: Mapping[str, str]) -> None:
+        """Claude says that it is at work, while what it says of its answer is held back; with the answer's headers."""
+
     def text(self, piece: str) -> None: ...
 
     def ended(self, status: str) -> None: ...
@@ -35,6 +38,9 @@ class NobodyWatches:
         pass
 
     def event(self, name: str, data: str) -> None:
+        pass
+
+    def alive(self, headers: Mapping[str, str]) -> None:
         pass
 
     def text(self, piece: str) -> None:

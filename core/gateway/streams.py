@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 # Seconds after which a stream that Claude keeps alive, but says nothing in, is begun all the same: proxies on the way
 # give up a connection on which nothing comes. What goes wrong after that is an event, and no status any more.
 LONGEST_SILENCE = 15.0
-PING = "ping"
+PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 # Nothing on the way may hold back what has been written.
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
@@ -51,7 +51,9 @@ class Feed(NobodyWatches):
         self._pieces: deque[bytes] = deque()
         self._outcome: Outcome | None = None
         self._begun = False
-        self._pinged = False
+        # The headers of an answer of which nothing can be shown yet; and whether it was begun all the same.
+        self._alive: Mapping[str, str] | None = None
+        self._early = False
         self._gone = False
         # Wakes an asynchronous reader, which cannot wait for the condition.
         self._wake: Callable[[], object] | None = None
@@ -61,10 +63,14 @@ class Feed(NobodyWatches):
     def opened(self, headers: Mapping[str, str]) -> None:
         self.headers = headers
 
+    def alive(self, headers: Mapping[str, str]) -> None:
+        with self._changed:
+            self._alive = headers
+            self._put(PING if self._early else b"")
+
     def event(self, name: str, data: str) -> None:
         with self._changed:
-            self._pinged = self._pinged or name == PING
-            self._begun = self._begun or name != PING
+            self._begun = True
             self._put(event_bytes(name, data))
 
     def left(self) -> bool:
@@ -91,10 +97,15 @@ class Feed(NobodyWatches):
         with self._changed:
             while not self._begun and self._outcome is None:
                 late = time.monotonic() >= until
-                if late and self._pinged:
+                if late and self._alive is not None:
+                    self._begin_early(self._alive)
                     break
                 self._changed.wait(None if late else until - time.monotonic())
             return None if self._begun else self._outcome
+
+    def _begin_early(self, headers: Mapping[str, str]) -> None:
+        self._early, self.headers = True, headers
+        self._put(PING)
 
     def wake_by(self, wake: Callable[[], object]) -> None:
         with self._changed:

@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from core.claude.errors import is_spend_limit
+from core.execution.trying import LEFT
 from core.models import Call, IdempotencyToken, Key
 
 # An SDK tries again within seconds or minutes; later the same body is a new question.
@@ -70,9 +71,15 @@ def retried(key: Key, digest: str) -> Call | None:
 
 
 def may_be_made_anew(call: Call) -> bool:
-    """Whether it ended without an answer and without a bill, so that trying again is what the program wants."""
+    """Whether it ended without an answer and without a bill, so that trying again is what the program wants.
+
+    A bill does not matter where the program itself had it stopped.
+    """
     if call.status not in {Call.Status.FAILED, Call.Status.DEAD, Call.Status.CANCELED}:
         return False
+    if call.error_type == LEFT:
+        # It was stopped because its program left, as its key says; and here that is again.
+        return True
     return not _lies_in_the_request(call) and not call.cost_records.exists()
 
 

@@ -52,6 +52,9 @@ class Publisher:
     def event(self, name: str, data: str) -> None:
         """A browser gets the words only."""
 
+    def alive(self, headers: Mapping[str, str]) -> None:
+        pass
+
     def left(self) -> bool:
         """Whether somebody asked it to stop. Who only closes the page may come back, and wants the answer anyway."""
         return stops.asked(self._call_id)

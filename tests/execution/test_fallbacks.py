@@ -160,10 +160,14 @@ def test_at_last_the_written_answer_is_given_marked_and_free(
     assert ledger_is_the_bill(simulator)
 
 
-def test_a_stream_falls_back_before_its_first_words_only(ask: Ask, chain: MakeChain, simulator: Simulator) -> None:
+@pytest.mark.parametrize("deltas", [0, 1])
+def test_a_stream_falls_back_before_its_first_words_only(
+    ask: Ask, chain: MakeChain, simulator: Simulator, deltas: int
+) -> None:
+    """The first delta is the signature of thoughts that are not shown, which nobody sees either."""
     chain(HAIKU)
     broken_late = body(f"[[simulate: cut after=2 model=sonnet]] {LONG}")
-    broken_early = body(f"[[simulate: cut after=0 model=sonnet]] {LONG}")
+    broken_early = body(f"[[simulate: cut after={deltas} model=sonnet]] {LONG}")
     late, early = ask(broken_late, Call.Lane.STREAM), ask(broken_early, Call.Lane.STREAM)
     seen_late, seen_early = Program(), Program()
 
