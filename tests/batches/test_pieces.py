@@ -22,9 +22,9 @@ from tests.batches.rows import request
 pytestmark = pytest.mark.django_db
 
 LARGE = "A long letter. " * 20_000
-NUMBER = 80
+NUMBER = 120
 # Of a piece of one megabyte, as Python's objects, SQL and values; all rows would take a hundred.
-MOST_MEMORY = 14_000_000
+MOST_MEMORY = 30_000_000
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def at_most(size: int) -> Iterator[None]:
 def test_large_rows_take_no_more_memory_than_a_piece(
     catalogue: None, claude: Simulator, budget: Budget, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twenty-four megabytes of requests, one at a time."""
+    """Thirty-six megabytes of requests, one at a time."""
     monkeypatch.setattr(pieces, "MOST_BYTES", 1_000_000)
     budget.amount = 10_000
     budget.save()
