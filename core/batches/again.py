@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from core.batches.reading import SentBatch
@@ -76,9 +77,9 @@ def _named(batch: Batch) -> Batch | None:
     if not batch.token:
         return None
     with transaction.atomic():
-        # A name is free again after a day.
-        old = timezone.now() - REMEMBERED
-        Batch.objects.filter(key=batch.key, token=batch.token, created_at__lt=old).update(token="")
+        # A name is free again after a day, and where nothing came of what it was given to.
+        free = Q(created_at__lt=timezone.now() - REMEMBERED) | Q(status=Batch.Status.FAILED)
+        Batch.objects.filter(free, key=batch.key, token=batch.token).update(token="")
     return Batch.objects.filter(key=batch.key, token=batch.token).exclude(pk=batch.pk).first()
 
 

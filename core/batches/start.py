@@ -36,6 +36,7 @@ from core.routing.names import plan_for
 CHUNK = 500
 # Whoever writes a batch down says this often that it is still at it.
 LEASE = dt.timedelta(minutes=5)
+STOPPED = "Whoever wrote it down stopped before it was whole."
 CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
@@ -126,11 +127,10 @@ def forget(batch: Batch) -> None:
 
 def forget_abandoned() -> int:
     """Remove what was being written down by a process that is gone."""
-    gone = Batch.objects.filter(status=Batch.Status.PREPARING, lease_until__lt=timezone.now())
     count = 0
-    for batch in gone:
-        # Whoever comes back too late must not start what is being removed.
-        if batch.mark_failed("Whoever wrote it down stopped before it was whole."):
+    for batch in Batch.objects.abandoned(timezone.now()):
+        # Whoever comes back too late must not start what is being removed; whose removal broke off has failed already.
+        if batch.mark_failed(STOPPED) or batch.status == Batch.Status.FAILED:
             forget(batch)
             count += 1
     return count

@@ -43,7 +43,7 @@ def nudge_if_due() -> str:
         Call.objects.joining().filter(not_before__lte=now),
         Call.objects.joining().order_by()[settings.BATCH_WAIT_CALLS - 1 : settings.BATCH_WAIT_CALLS],
         BulkRun.objects.due(now),
-        Batch.objects.filter(status=Batch.Status.PREPARING, lease_until__lt=now),
+        Batch.objects.abandoned(now),
         Batch.objects.live(),
         Batch.objects.untold(now),
         BulkRun.objects.forgotten(now),

@@ -43,6 +43,8 @@ NEWS = dt.timedelta(days=2)
 MOST_TELLINGS = 10
 # Source: the API's page on batches. What has not been worked on by then expires.
 EXPIRES_AFTER = dt.timedelta(hours=24)
+# What was never started is looked for so long.
+REMOVED_WITHIN = dt.timedelta(days=7)
 POSITION = re.compile(r"[0-9]{1,10}")
 
 
@@ -80,6 +82,11 @@ class BatchQuerySet(models.QuerySet["Batch"]):
     def live(self) -> BatchQuerySet:
         """Those at work whose calls go through the queue."""
         return self.open().filter(live=True, started_at__isnull=False)
+
+    def abandoned(self, now: dt.datetime) -> BatchQuerySet:
+        """Those that nobody writes down any more, and those whose removal broke off."""
+        lately = Q(status=Batch.Status.FAILED, started_at=None, created_at__gte=now - REMOVED_WITHIN)
+        return self.filter(Q(status=Batch.Status.PREPARING) | lately, lease_until__lt=now)
 
     def untold(self, now: dt.datetime) -> BatchQuerySet:
         """Those of people that have ended lately, whose person is to be told now and by nobody else."""
@@ -221,9 +228,13 @@ class Batch(models.Model):
         )
 
     def mark_failed(self, problem: str) -> bool:
-        """Nothing was reserved and nothing sent."""
+        """Nothing was reserved and nothing sent; what its program named it by is free for another try."""
         return self._change(
-            Q(status=self.Status.PREPARING), status=self.Status.FAILED, problem=problem[:500], ended_at=timezone.now()
+            Q(status=self.Status.PREPARING),
+            status=self.Status.FAILED,
+            problem=problem[:500],
+            ended_at=timezone.now(),
+            token="",
         )
 
     def mark_in_progress(self) -> bool:
