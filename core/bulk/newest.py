@@ -7,15 +7,14 @@ alone with the same values. One that was run with other values is another questi
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
 
 from core.models import Batch, Call
-from core.models.direct import stored
 
 WITHOUT_ANSWER = (Call.Status.FAILED, Call.Status.DEAD, Call.Status.CANCELED)
 
@@ -37,7 +36,6 @@ _FAMILIES = """
         FROM family JOIN core_call ON id = member LEFT JOIN core_batchrow ON call_id = member
     )
     ASKED"""
-_MEMBERS = _FAMILIES.replace("ASKED", "SELECT root, member FROM family WHERE member <> root")
 _COUNT = _FAMILIES.replace(
     "SEED",
     """SELECT id, id FROM core_batchrow JOIN core_call ON id = call_id
@@ -49,32 +47,66 @@ _OVERTAKEN = _FAMILIES.replace(
     "ASKED",
     "SELECT 1 FROM stands WHERE member <> root AND failed = 0 AND (batch IS NULL OR batch <> %s) LIMIT 1",
 )
-_SHOWN = ["again_of", "created_at", "status", "text", "error_message", "error_type", "model"]
+_OF_A_MEMBER = ("pk", "again_of_id", "status", "created_at", "batch_row__batch__door", "batch_row__batch__started_at")
+_SHOWN = ["status", "lane", "text", "error_message", "error_type", "model"]
 
 
 def newest_of(calls: Iterable[Call]) -> dict[uuid.UUID, Call]:
     """For those of these calls that ended without an answer and were repeated: the call that speaks for each now.
 
-    That is its newest answer; without one, what is still under way; and otherwise the last that was tried.
+    That is its newest answer; without one, what is still under way; and otherwise the last that was tried. In a few
+    queries for each time that one of them was repeated, however many there are.
     """
-    members = _members([call.pk for call in calls if call.status in WITHOUT_ANSWER])
-    ids = {member for family in members.values() for member in family}
-    found = Call.objects.filter(pk__in=ids).only(*_SHOWN).prefetch_related("cost_records").in_bulk() if ids else {}
-    return {root: max((found[member] for member in family), key=_standing) for root, family in members.items()}
-
-
-def _standing(call: Call) -> tuple[bool, bool, object, uuid.UUID]:
-    return call.status == Call.Status.SUCCEEDED, not call.finished, call.created_at, call.pk
-
-
-def _members(roots: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[uuid.UUID]]:
-    if not roots:
+    families = _families([call.pk for call in calls if call.status in WITHOUT_ANSWER])
+    best = {root: max(family, key=_standing).pk for root, family in families.items()}
+    if not best:
         return {}
-    seed = "SELECT id, id FROM core_call WHERE id IN (PLACES)".replace("PLACES", ", ".join(["%s"] * len(roots)))
-    families = defaultdict(list)
-    for root, member in _asked(_MEMBERS.replace("SEED", seed), [stored(root) for root in roots]):
-        families[_uuid(root)].append(_uuid(member))
+    found = Call.objects.filter(pk__in=best.values()).only(*_SHOWN).prefetch_related("cost_records").in_bulk()
+    # One that was removed between the two questions speaks for nothing.
+    return {root: found[pk] for root, pk in best.items() if pk in found}
+
+
+class _Member(NamedTuple):
+    """One that repeats a call, itself or by others in between."""
+
+    pk: uuid.UUID
+    again_of: uuid.UUID
+    status: str
+    created_at: dt.datetime
+    door: str | None
+    started_at: dt.datetime | None
+
+    @property
+    def of_a_run(self) -> bool:
+        return self.door == Call.Door.BULK
+
+
+def _standing(member: _Member) -> tuple[bool, bool, dt.datetime, uuid.UUID]:
+    under_way = member.status not in Call.FINISHED
+    return member.status == Call.Status.SUCCEEDED, under_way, member.created_at, member.pk
+
+
+def _families(roots: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[_Member]]:
+    families: dict[uuid.UUID, list[_Member]] = {}
+    root_of = {root: root for root in roots}
+    while root_of:
+        found = [_Member(*row) for row in Call.objects.filter(again_of__in=root_of).values_list(*_OF_A_MEMBER)]
+        alone = _same([(each.pk, root_of[each.again_of]) for each in found if not each.of_a_run])
+        members = [each for each in found if (each.started_at if each.of_a_run else each.pk in alone)]
+        for each in members:
+            families.setdefault(root_of[each.again_of], []).append(each)
+        root_of = {each.pk: root_of[each.again_of] for each in members}
     return families
+
+
+def _same(pairs: Sequence[tuple[uuid.UUID, uuid.UUID]]) -> set[uuid.UUID]:
+    """Those of the first calls that ask what the second ones asked, for the same person."""
+    ids = {pk for pair in pairs for pk in pair}
+    asked = {
+        pk: what
+        for pk, *what in Call.objects.filter(pk__in=ids).values_list("pk", "user_id", "version_id", "inputs")
+    }  # fmt: skip
+    return {again for again, root in pairs if asked.get(again) == asked.get(root)}
 
 
 def count_unanswered(batch: Batch) -> int:
@@ -93,7 +125,3 @@ def _asked(statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         cursor.execute(statement, values)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
-
-
-def _uuid(stored: uuid.UUID | str) -> uuid.UUID:
-    return stored if isinstance(stored, uuid.UUID) else uuid.UUID(stored)

@@ -23,6 +23,8 @@ from core.routing.estimating import estimate_asked
 NOTHING = Decimal(0)
 # From how many past runs and calls it is learnt how long one takes.
 LEARN_FROM = 20
+# Calls that are looked at for that.
+LOOK_BACK = 1000
 # Seconds of one call, where nobody has run the prompt yet.
 GUESS = 15.0
 
@@ -111,8 +113,13 @@ def usual_wait() -> dt.timedelta | None:
 
 def live_wait(run: BulkRun) -> dt.timedelta:
     """About how long the rows take if one worker process answers them at once."""
-    done = Call.objects.filter(prompt_id=run.prompt_id, status=Call.Status.SUCCEEDED).exclude(lane=Call.Lane.BATCH)
-    times = done.order_by("-created_at").values_list("started_at", "finished_at")[:LEARN_FROM]
-    seconds = [(end - begin).total_seconds() for begin, end in times if begin and end]
+    # The newest whatever they are, for a table of a hundred thousand rows may lie before the next single one.
+    newest = Call.objects.filter(prompt_id=run.prompt_id).order_by("-created_at", "-pk")[:LOOK_BACK]
+    times = newest.values_list("lane", "status", "started_at", "finished_at")
+    seconds = [
+        (end - begin).total_seconds()
+        for lane, status, begin, end in times
+        if begin and end and lane != Call.Lane.BATCH and status == Call.Status.SUCCEEDED
+    ][:LEARN_FROM]
     rounds = -(-run.usable // settings.WORKER_CONCURRENCY)
     return dt.timedelta(seconds=rounds * (median(seconds) if seconds else GUESS))

@@ -19,7 +19,9 @@ CHUNK = 100
 # Beside the answer.
 TOLD = ["status", "error", "model", "cost USD"]
 SKIPPED = "Skipped"
-_NEEDED = [f"call__{name}" for name in ("status", "text", "error_message", "model")]
+_NEEDED = [f"call__{name}" for name in ("status", "lane", "text", "error_message", "model")]
+# Where the values of a row are: for those without a table with their calls.
+_VALUES = {False: "cells", True: "call__inputs"}
 
 # The number of a line, and what stands in it.
 Numbered = tuple[int, list[Any]]
@@ -48,7 +50,7 @@ def _columns(batch: Batch) -> list[str]:
 
 def _answered(batch: Batch, columns: list[str], fields: list[str]) -> Iterator[Numbered]:
     rows = BatchRow.objects.filter(batch=batch).select_related("call").prefetch_related("call__cost_records")
-    rows = rows.only("position", "custom_id", "cells", "call__inputs", *_NEEDED)
+    rows = rows.only("position", "custom_id", _VALUES[batch.columns is None], *_NEEDED)
     for chunk in rows_by_bytes(rows, CHUNK):
         newest = newest_of([row.call for row in chunk])
         for row in chunk:
@@ -116,5 +118,12 @@ def _plain(value: Any) -> Any:
 
 
 def _told(call: Call) -> list[Any]:
-    cost = Call.cost_of(call.cost_records.all()) if call.finished else Decimal(0)
-    return [call.get_status_display(), call.error_message, call.model, "unknown" if cost is None else cost]
+    return [call.status_words, call.error_message, call.model, _cost(call)]
+
+
+def _cost(call: Call) -> Decimal | str:
+    """In USD; nothing yet for one that has not ended, which is not the same as nothing."""
+    if not call.finished:
+        return ""
+    cost = Call.cost_of(call.cost_records.all())
+    return "unknown" if cost is None else cost

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 
@@ -53,9 +53,12 @@ def unanswered_lines(batch: Batch) -> Generator[Line]:
         yield Line(line_of(row.custom_id), list(row.cells or []), fault, last.pk)
 
 
-def unanswered_rows(batch: Batch) -> Generator[tuple[BatchRow, Call]]:
-    """The same as rows, each with the last call that failed, expired or was canceled for it."""
-    failed = BatchRow.objects.filter(batch=batch, call__status__in=WITHOUT_ANSWER).order_by("position")
+def unanswered_rows(batch: Batch, states: Collection[str] = WITHOUT_ANSWER) -> Generator[tuple[BatchRow, Call]]:
+    """The same as rows, each with the last call that failed, expired or was canceled for it.
+
+    Only rows whose first call has one of these `states`.
+    """
+    failed = BatchRow.objects.filter(batch=batch, call__status__in=states).order_by("position")
     needed = ["position", "custom_id", "cells", "call__status", "call__error_message", "call__error_type"]
     rows = failed.select_related("call").only(*needed)
     for chunk in rows_by_bytes(rows, CHUNK):

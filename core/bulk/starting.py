@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from django.db.models import Count, Sum
 from django.utils import timezone
 
+from core.batches.bodies import MOST_ROW_BYTES
 from core.batches.pieces import MOST_BYTES
 from core.batches.start import BadRowError, EmptyBatchError, OvertakenError, Row, start
 from core.bulk.checking import LEASE, Alive
@@ -23,6 +24,7 @@ from core.models import Batch, BatchRow, BulkRun, Call, Handling, SkippedLine
 from core.routing.choose import UnknownModelError
 
 LOOK = "Please look at it as it is now, and start it again."
+OVERTAKEN = f"Some of these rows have an answer meanwhile, or are being run again. {LOOK}"
 # Rows between two signs of life, and skipped lines that are written together.
 CHUNK = 500
 
@@ -42,7 +44,7 @@ def begin(run: BulkRun) -> None:
     except OverBudgetError as error:
         window = window_of(error.budget, timezone.localdate())
         run.mark_not_started(refused_by=window, refused_need=error.needed)
-    except (BadTableError, BadRowError, UnreadableRequestError) as error:
+    except (BadTableError, UnreadableRequestError) as error:
         run.mark_not_started(problem=str(error)[:500])
     except ChangedError as error:
         run.mark_changed(str(error))
@@ -71,7 +73,18 @@ def _begin(run: BulkRun, table: Table) -> None:
         if run.again_of is not None:
             _take_over(run, run.again_of, batch)
 
-    start(batch, _rows(run, batch, table), before=lambda: _compare(run, batch), within=linked)
+    lines: list[int] = []
+    try:
+        start(batch, _rows(run, batch, table, lines), before=lambda: _compare(run, batch), within=linked)
+    except BadRowError as error:
+        raise BadTableError(f"Line {lines[error.position]:,}: {_in_words(error)}") from error
+
+
+def _in_words(error: BadRowError) -> str:
+    """What is wrong with a row, for somebody who knows of no requests."""
+    if error.too_large:
+        return f"This is more than Claude takes at once ({MOST_ROW_BYTES // 10**6} MB)."
+    return "This row cannot be sent as it is."
 
 
 def _compare(run: BulkRun, batch: Batch) -> None:
@@ -82,6 +95,8 @@ def _compare(run: BulkRun, batch: Batch) -> None:
     known = found["count"] == found["priced"]
     if found["count"] > run.usable:
         raise ChangedError(f"There are more rows than you saw: {found['count']:,} instead of {run.usable:,}. {LOOK}")
+    if run.again_of_id is not None and overtaken(batch):
+        raise ChangedError(OVERTAKEN)
     if seen is not None and not known:
         raise ChangedError(f"A price has changed since you saw it, and is not known now. {LOOK}")
     if seen is not None and found["most"] > seen:
@@ -93,19 +108,21 @@ def _take_over(run: BulkRun, first: Batch, batch: Batch) -> None:
     """Deal with the calls that this batch repeats, in the transaction that reserves for it and lets it be sent."""
     # Of two repeats of one table, the second waits here until the first is there to be seen.
     Batch.objects.select_for_update().get(pk=first.pk)
-    if overtaken(batch):
-        raise ChangedError(f"Some of these rows have an answer meanwhile, or are being run again. {LOOK}")
+    others = BulkRun.objects.filter(again_of=first, batch__started_at__gte=batch.created_at)
+    if others.exclude(pk=run.pk).exists():
+        raise ChangedError(OVERTAKEN)
     # Those of them that were given up in the queue are dealt with by this.
     repeated = Call.objects.filter(pk__in=Call.objects.filter(batch_row__batch=batch).values("again_of"))
     close_letters(repeated, by=run.user, how=Handling.How.AGAIN, note="The rows without an answer were run again.")
 
 
-def _rows(run: BulkRun, batch: Batch, table: Table) -> Iterator[Row]:
-    """The usable rows; the others are kept with the batch, so that the file that comes back has them too."""
+def _rows(run: BulkRun, batch: Batch, table: Table, lines: list[int]) -> Iterator[Row]:
+    """The usable rows, whose lines are added to `lines`; the others are kept with the batch for its file."""
     skipped: list[SkippedLine] = []
     held = 0
     for count, each in enumerate(rendered(run.version, table.lines, run.places or {}), start=1):
         if each.row is not None:
+            lines.append(each.line.number)
             yield each.row
         elif not run.skip_faulty:
             raise BadTableError(f"Line {each.line.number}: {each.fault}")

@@ -45,6 +45,7 @@ def bulk_program_cancel(request: HttpRequest, public_id: str) -> HttpResponse:
 @helpful_404
 @login_required
 @require_safe
+@never_cache
 def bulk_program_results(request: HttpRequest, public_id: str, kind: str) -> HttpResponseBase:
     """The values of each row with what Claude made of it, as far as it is."""
     batch = find_programs_run(request, public_id)

@@ -38,6 +38,7 @@ def bulk_run(request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
 @helpful_404
 @login_required
 @require_safe
+@never_cache
 def bulk_results(request: HttpRequest, pk: uuid.UUID, kind: str) -> HttpResponseBase:
     """The table as it was with what Claude made of each row, as far as it is."""
     run = find_run(request, pk)

@@ -62,7 +62,8 @@ def _cancelable(batch: Batch) -> bool:
 
 
 def _named(batch: Batch) -> list[Unanswered]:
-    found = islice(unanswered_rows(batch), MOST_NAMED)
+    # That one was canceled its person knows.
+    found = islice(unanswered_rows(batch, [Call.Status.FAILED, Call.Status.DEAD]), MOST_NAMED)
     return [Unanswered(line_of(row.custom_id), call) for row, call in found]
 
 

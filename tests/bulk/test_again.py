@@ -14,6 +14,7 @@ from django.test import Client
 from core.batches.start import Row, forget, start
 from core.bulk import runs
 from core.bulk.newest import overtaken
+from core.bulk.starting import ChangedError, _take_over
 from core.execution.run import run_call
 from core.intake.accept import accept, run_again
 from core.models import Batch, BatchRow, Budget, BudgetWindow, BulkRun, Call, Handling, Prompt, User
@@ -106,7 +107,7 @@ def test_the_file_is_read_in_as_many_queries_however_many_rows_were_run_again(
     table = "".join(f"[[simulate: batch=errored times=1]] Letter {number}.;short\n" for number in range(12))
     run = ended(started(page, upload(f"Document;Length\n{table}")))
     ended(started(page, again(page, run)))
-    with django_assert_max_num_queries(14):  # type: ignore[attr-defined]
+    with django_assert_max_num_queries(16):  # type: ignore[attr-defined]
         assert states(page, run) == ["Done"] * 12
 
 
@@ -153,6 +154,17 @@ def test_a_row_that_is_run_again_elsewhere_at_the_same_moment_is_seen(failed: Bu
     assert not overtaken(batch)
     run_again(call, user=failed.user)
     assert overtaken(batch)
+
+
+def test_of_two_repeats_that_were_begun_at_once_the_second_starts_nothing(page: Client, failed: BulkRun) -> None:
+    """As there could be two before repeats had turns."""
+    draft = again(page, failed)
+    kept = {name: getattr(draft, name) for name in ("user", "prompt", "version", "again_of", "columns", "places")}
+    other = BulkRun.objects.create(**kept, turn=2, state="checked", rows=2, name="two.csv")
+    batch = Batch.objects.create(user=failed.user, door="bulk", prompt=failed.prompt, version=failed.version)
+    started(page, other)
+    with pytest.raises(ChangedError):
+        _take_over(draft, draft.again_of or batch, batch)
 
 
 def test_dead_letters_are_closed_by_what_runs_them_again_and_not_by_what_had_no_room(

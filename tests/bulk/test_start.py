@@ -14,7 +14,7 @@ from core.bulk import clock, runs
 from core.models import Batch, Budget, BudgetWindow, BulkRun, Call, CorrectedLine, UploadPiece
 from tests.batches.test_clock import _until_somebody_waits
 from tests.bulk.conftest import started
-from tests.bulk.test_story import text_of
+from tests.bulk.test_story import csv_of, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -115,3 +115,20 @@ def test_what_a_process_left_that_died_after_the_start_is_removed(page: Client, 
     clock.tend()
     assert set(UploadPiece.objects.values_list("run", flat=True)) == {kept.pk}
     assert not CorrectedLine.objects.exists()
+
+
+def test_a_row_that_is_too_large_is_named_by_its_line(
+    page: Client, upload: Callable[..., BulkRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = upload("Document;Length\n;short\nOne.;short\n" + "Two. " * 500 + ";short\n")
+    monkeypatch.setattr("core.batches.start.MOST_ROW_BYTES", 2000)
+    run = started(page, run, skip="on")
+    assert "Line 4: This is more than Claude takes at once" in text_of(page, run)
+    assert not Batch.objects.exists()
+
+
+def test_rows_that_have_not_ended_have_no_cost_yet_rather_than_none(
+    page: Client, upload: Callable[..., BulkRun]
+) -> None:
+    run = started(page, upload())
+    assert [line[4:] for line in csv_of(page, run)[1:]] == [["In a batch", "", "", ""]] * 2
