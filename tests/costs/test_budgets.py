@@ -241,8 +241,10 @@ def test_a_lost_answer_stays_held_until_somebody_says_what_it_cost(
     assert figures() == [(Decimal("0.002"), most)]
     told = fill_unknown(second, note="by the invoice", by=finance, amount=Decimal(0))
     assert figures() == [(Decimal("0.002"), 0)]
-    correct(told, Decimal("0.001"), note="looked again", by=finance)
+    raised = correct(told, Decimal("0.001"), note="looked again", by=finance)
     assert figures() == [(Decimal("0.003"), 0)]
+    correct(raised, Decimal("0.0000000001"), note="and again", by=finance)
+    assert figures() == [(Decimal("0.0020000001"), 0)], "what a correction takes back may be spent again"
 
 
 def test_without_room_for_a_second_worst_case_a_lost_answer_is_not_asked_for_again(
