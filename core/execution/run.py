@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import uuid
+from collections.abc import Iterator
+
+from django.db import InterfaceError, OperationalError, connection
 
 from core.claude.requests import Sending
 from core.execution.claiming import claim
@@ -11,6 +15,7 @@ from core.execution.files import with_files
 from core.execution.lease import kept
 from core.execution.outcomes import Outcome
 from core.execution.running import Run
+from core.execution.settling import patiently
 from core.execution.watching import NobodyWatches, Watch
 from core.hints.logs import about, call_id
 from core.models import Call
@@ -31,10 +36,21 @@ def run_call(call: uuid.UUID | Call, watch: Watch | None = None, sending: Sendin
         return Outcome()
     sending = sending or Sending(with_files(mine.request), streamed=mine.lane != Call.Lane.SYNC)
     with about(call_id, str(mine.pk)):
-        with kept(mine):
+        with kept(mine), _given_back_unsent(mine):
             outcome = Run(mine, watch or NobodyWatches(), sending).to_its_end()
         log.info("call %s, attempt %s: %s", mine.pk, mine.attempt, outcome.status or "taken over by another process")
     return outcome
+
+
+@contextlib.contextmanager
+def _given_back_unsent(call: Call) -> Iterator[None]:
+    """Where the database went between a claim and sending, nobody has to wait for the lease, and it was no try."""
+    try:
+        yield
+    except (OperationalError, InterfaceError):
+        if call.lane == Call.Lane.QUEUE and not connection.in_atomic_block and patiently(call.hand_back):
+            log.warning("call %s is given back, for the database was away before it was sent", call.pk)
+        raise
 
 
 def _claimed(call: uuid.UUID | Call) -> Call | None:

@@ -21,7 +21,7 @@ def run(call_id: str) -> str:
     """Run one call; answers its new status, empty where it was not to be run.
 
     While the database is away it waits: a worker whose places all wait takes nothing more from the queue. What was
-    claimed already when it went is not claimed again, and recovered by the sweeper.
+    claimed already when it went is given back and claimed again; what may have been sent is left to the sweeper.
     """
     identifier = uuid.UUID(call_id)
     while True:

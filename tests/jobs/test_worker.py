@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -25,6 +26,7 @@ from core.execution.lease import kept
 from core.execution.recovery import hand_back
 from core.hints.connection import quick_redis
 from core.intake.accept import accept
+from core.jobs import calls
 from core.jobs.dispatch import BULK, dispatch_again, in_queue, queue
 from core.jobs.worker import CallWorker
 from core.models import Call, CostRecord, FailedAttempt, Prompt, User
@@ -272,6 +274,24 @@ def test_what_was_not_sent_is_handed_back_as_if_nobody_had_taken_it(ask: Ask) ->
     assert call.attempt == 0, "however often workers are stopped, it keeps its tries"
     assert not claimed.mark_sent("claude-haiku-5-5", "too late")
     assert claimed.hand_back() is False
+
+
+def test_a_database_that_goes_between_a_claim_and_sending_costs_no_try_and_no_lease(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch, simulator: Simulator
+) -> None:
+    call, mark_sent = ask(), Call.mark_sent
+
+    def once_away(self: Call, *given: Any, **more: Any) -> bool:
+        monkeypatch.setattr(Call, "mark_sent", mark_sent)
+        raise OperationalError("the server closed the connection")
+
+    monkeypatch.setattr(Call, "mark_sent", once_away)
+
+    assert calls.run(str(call.pk)) == Call.Status.SUCCEEDED
+
+    call.refresh_from_db()
+    assert (call.attempt, call.cost) == (1, CostRecord.objects.get().amount)
+    assert len(simulator.bill()["entries"]) == 1
 
 
 def test_handed_back_between_two_tries_the_first_one_counts(ask: Ask) -> None:
