@@ -1,8 +1,8 @@
 """How does the database itself keep the ledger append-only and approved prices as they are, whoever speaks to it?
 
 Triggers refuse to change or delete a cost record, except to delete one of the demo, and to change or delete an approved
-price, except to say once what replaces it. They hold against raw SQL, the shell and a careless admin alike. A migration
-that has to touch old rows calls `remove` before and `install` after.
+price, except to say once which other price of the same place replaces it. They hold against raw SQL, the shell and a
+careless admin alike. A migration that has to touch old rows calls `remove` before and `install` after.
 
 SQLite's way of altering a table makes it anew and drops its triggers, so they are put back after each `migrate` where
 they are missing. The tests' way of emptying tables takes them off for that moment: see `tests/conftest.py`.
@@ -20,11 +20,15 @@ _OF_THE_LEDGER = "cost records are never changed or deleted"
 _OF_A_PRICE = "an approved price is never changed or deleted"
 # Stands for a comparison of all columns that the table has by then, but `replaced_by_id`.
 _DIFFERS = "(every other column)"
+_PLACE = ("model_id", "contract", "speed", "valid_from", "above_input_tokens")
+# What is named as the replacement is another price of the same place: the one way to let an approved one count no more.
+_REPLACED = f"""EXISTS (
+                SELECT 1 FROM core_price other WHERE other.id = NEW.replaced_by_id AND other.id <> OLD.id
+                AND {" AND ".join(f"other.{name} = OLD.{name}" for name in _PLACE)})"""  # noqa: S608 - our names
 # SQLite: another price is in force where the new row would be.
-_IN_THE_WAY = """NEW.approved_at IS NOT NULL AND NEW.replaced_by_id IS NULL AND EXISTS (
+_IN_THE_WAY = f"""NEW.approved_at IS NOT NULL AND NEW.replaced_by_id IS NULL AND EXISTS (
                 SELECT 1 FROM core_price WHERE approved_at IS NOT NULL AND replaced_by_id IS NULL AND id IS NOT NEW.id
-                AND model_id = NEW.model_id AND contract = NEW.contract AND speed = NEW.speed
-                AND valid_from = NEW.valid_from AND above_input_tokens = NEW.above_input_tokens)"""
+                AND {" AND ".join(f"{name} = NEW.{name}" for name in _PLACE)})"""  # noqa: S608 - our names
 _SQLITE = {
     LEDGER: {
         "costrecord_never_changed": f"""
@@ -47,7 +51,8 @@ _SQLITE = {
     PRICES: {
         "price_never_changed": f"""
             CREATE TRIGGER price_never_changed BEFORE UPDATE ON core_price WHEN OLD.approved_at IS NOT NULL
-                AND (OLD.replaced_by_id IS NOT NULL OR {_DIFFERS})
+                AND (OLD.replaced_by_id IS NOT NULL OR {_DIFFERS}
+                    OR NEW.replaced_by_id IS NOT NULL AND NOT {_REPLACED})
             BEGIN SELECT RAISE(ABORT, '{_OF_A_PRICE}'); END""",
         "price_never_deleted": f"""
             CREATE TRIGGER price_never_deleted BEFORE DELETE ON core_price WHEN OLD.approved_at IS NOT NULL
@@ -78,7 +83,7 @@ _POSTGRESQL_FUNCTIONS = {
                 IF OLD.approved_at IS NULL THEN RETURN OLD; END IF;
             ELSIF TG_OP = 'UPDATE' THEN
                 IF OLD.approved_at IS NULL THEN RETURN NEW; END IF;
-                IF OLD.replaced_by_id IS NULL
+                IF OLD.replaced_by_id IS NULL AND (NEW.replaced_by_id IS NULL OR {_REPLACED})
                     AND to_jsonb(OLD) - 'replaced_by_id' = to_jsonb(NEW) - 'replaced_by_id' THEN RETURN NEW; END IF;
             END IF;
             RAISE EXCEPTION '{_OF_A_PRICE}' USING ERRCODE = 'restrict_violation';

@@ -32,6 +32,7 @@ def _price(**values: Any) -> Price:
         "UPDATE core_price SET approved_at = NULL",
         "UPDATE core_price SET valid_until = '2026-02-01'",
         "UPDATE core_price SET replaced_by_id = id, output = 1",
+        "UPDATE core_price SET replaced_by_id = id",
         "DELETE FROM core_price",
     ],
 )
@@ -101,6 +102,12 @@ def test_a_price_is_replaced_once(approved: Price) -> None:
     assert approved.replaced_by == second
     with pytest.raises(IntegrityError, match="never changed or deleted"), transaction.atomic():
         Price.objects.filter(pk=approved.pk).replace_by(_price(input=4))
+
+
+@pytest.mark.parametrize("other", [{"valid_from": dt.date(2026, 2, 1)}, {"above_input_tokens": 5}, {"contract": True}])
+def test_a_price_is_replaced_by_one_of_its_place_only(approved: Price, other: dict[str, Any]) -> None:
+    with pytest.raises(IntegrityError, match="never changed or deleted"), transaction.atomic():
+        Price.objects.filter(pk=approved.pk).replace_by(_price(**other))
 
 
 def test_drafts_are_written_and_deleted(db: None) -> None:
