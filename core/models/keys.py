@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from core.models import direct
@@ -170,12 +171,23 @@ class Key(models.Model):
 
 
 class KeySecretQuerySet(models.QuerySet["KeySecret"]):
+    def open(self) -> KeySecretQuerySet:
+        """Those that open the door, by the database's clock."""
+        now = Now()
+        unexpired = (Q(expires_at=None) | Q(expires_at__gt=now)) & (
+            Q(key__expires_at=None) | Q(key__expires_at__gt=now)
+        )
+        return self.filter(unexpired, key__revoked_at=None, key__user__is_active=True)
+
     def with_digest(self, digest: str) -> KeySecretQuerySet:
-        """The row with its key, the key's owner, and whether the key is bound to certain models or prompts."""
+        """The row with its key, the key's owner, and whether the key is bound to certain models or prompts.
+
+        None of a key that is closed: nothing is made of it, so that it takes as long as one that there never was.
+        """
         models_bound = Key.models_allowed.through.objects.filter(key=OuterRef("key"))
         prompts_bound = Key.prompts_allowed.through.objects.filter(key=OuterRef("key"))
         bound = {MODELS_BOUND: Exists(models_bound), PROMPTS_BOUND: Exists(prompts_bound)}
-        return self.select_related("key__user").annotate(**bound).filter(digest=digest).order_by()
+        return self.select_related("key__user").annotate(**bound).filter(digest=digest).open().order_by()
 
     def find(self, secret: str) -> KeySecret | None:
         """The row of what a program sent, with its key and the key's owner: one query by an index."""

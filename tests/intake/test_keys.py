@@ -63,6 +63,8 @@ def test_a_closed_key_opens_nothing_and_costs_one_query_like_an_unknown_one(
     with django_assert_num_queries(1):
         assert opened_by(text) is None
     assert Key.objects.get(pk=key.pk).last_used_at is None
+    # Not even its row is read, which would take longer than where there is none.
+    assert KeySecret.objects.find(text) is None
 
 
 @pytest.mark.parametrize("sent", ["", "ca-", "ca-" + "x" * 43, "x" * 100_000, "\x00", "\udcff", "ключ", " "])
