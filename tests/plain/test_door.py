@@ -42,6 +42,16 @@ def test_nothing_opens_without_a_key(script: Script, method: str, path: str) -> 
     }
 
 
+def test_nobody_reads_a_large_body_of_who_has_no_key(script: Script) -> None:
+    body = b" " * (9 * 1024 * 1024)
+    answers = [
+        Client().post("/api/chat", body, content_type="application/json", headers=headers)
+        for headers in ({"x-api-key": "ca-none"}, {"x-api-key": script.secret})
+    ]
+
+    assert [answer.status_code for answer in answers] == [401, 413]
+
+
 def test_a_key_that_has_ended_opens_nothing(scripts: Callable[..., Script], member: User) -> None:
     revoked = scripts(member)
     keys.revoke(revoked.key)

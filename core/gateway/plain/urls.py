@@ -11,7 +11,7 @@ from django.shortcuts import redirect
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
 from core.gateway import bodies
-from core.gateway.entry import unknown
+from core.gateway.entry import give_back_connection, key_of, unknown
 from core.gateway.errors import Refusal, answer_to
 from core.gateway.plain.api import api
 
@@ -27,6 +27,10 @@ def _in_our_shape(view: View) -> View:
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             if request.method in {"POST", "PUT", "PATCH"}:
+                if not bodies.read_ahead(request):
+                    # Who has no key fills no more memory than that.
+                    key_of(request)
+                    give_back_connection()
                 # Where Django keeps a body that was read; ours is read within our own bounds.
                 request._body = bodies.read_body(request, MOST_BYTES)
             response = view(request, *args, **kwargs)
