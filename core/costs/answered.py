@@ -19,7 +19,7 @@ from core.costs.budgets import Stand
 from core.costs.ledger import Exchange
 from core.hints.per_process import PerProcess
 from core.hints.together import Together
-from core.models import Call, CostRecord, shared
+from core.models import Call, CostRecord, direct, shared
 
 # Settlements in one transaction: a shared budget waits for it.
 MOST = 32
@@ -87,4 +87,4 @@ def _stands(records: Mapping[Any, CostRecord]) -> dict[Any, Stand]:
     return {call_id: ledger.stand_after(record) for call_id, record in records.items()}
 
 
-_together: PerProcess[Together[Answered, bool]] = PerProcess(partial(Together, _alone, settle_all, MOST))
+_together: PerProcess[Together[Answered, bool]] = PerProcess(partial(Together, _alone, settle_all, MOST, direct.let_go))

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from core.execution.lease import lease_time
 from core.hints.per_process import PerProcess
 from core.hints.together import Together
-from core.models import Call
+from core.models import Call, direct
 
 # Claims in one transaction.
 MOST = 64
@@ -35,4 +35,6 @@ def _all(call_ids: Sequence[uuid.UUID]) -> list[Call | None]:
     return [claimed.pop(call_id, None) for call_id in call_ids]
 
 
-_together: PerProcess[Together[uuid.UUID, Call | None]] = PerProcess(partial(Together, _alone, _all, MOST))
+_together: PerProcess[Together[uuid.UUID, Call | None]] = PerProcess(
+    partial(Together, _alone, _all, MOST, direct.let_go)
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -25,15 +26,21 @@ class Together(Generic[T, R]):
     and the first of them then works for all. `alone` does it for one; `together` for several, and answers for each its
     result, or `APART`. What is `APART`, and everything where `together` fails, is done by `alone` in the thread that
     brought it: so each thread sees its own errors, and `together` must leave nothing behind when it fails.
+    `let_go` is called in the thread of whoever has to wait: what it holds may be just what the others need.
     """
 
     def __init__(
-        self, alone: Callable[[T], R], together: Callable[[Sequence[T]], Sequence[R | _Apart]], most: int
+        self,
+        alone: Callable[[T], R],
+        together: Callable[[Sequence[T]], Sequence[R | _Apart]],
+        most: int,
+        let_go: Callable[[], object] = lambda: None,
     ) -> None:
         self._alone = alone
         self._together = together
         # How many are done at once at most: whoever comes first would wait too long otherwise.
         self._most = most
+        self._let_go = let_go
         self._changing = threading.Lock()
         self._waiting: deque[_Waiting[T, R]] = deque()
         self._at_work = False
@@ -45,6 +52,9 @@ class Together(Generic[T, R]):
             if not first:
                 self._waiting.append(mine)
         if not first:
+            # Whatever becomes of that: those behind may wait for this one to lead them.
+            with contextlib.suppress(Exception):
+                self._let_go()
             mine.turn.wait()
         if first or mine.leads:
             self._lead(mine)

@@ -102,4 +102,4 @@ def _put_into_the_queue(call: Call) -> None:
         transaction.on_commit(partial(dispatch, call.pk))
 
 
-_together: PerProcess[Together[New, None]] = PerProcess(partial(Together, _alone, store_all, MOST))
+_together: PerProcess[Together[New, None]] = PerProcess(partial(Together, _alone, store_all, MOST, direct.let_go))

@@ -45,6 +45,13 @@ def cursor() -> CursorWrapper:
     return made
 
 
+def let_go() -> None:
+    """Give this thread's connection back to the pool, which has few, unless it is in the middle of a transaction."""
+    database = connections[DEFAULT_DB_ALIAS]
+    if database.vendor == "postgresql" and not database.in_atomic_block:
+        database.close()
+
+
 class Finder(Generic[M, V]):
     """A query for the row with one text, or one UUID, with what it selects of other tables and annotates.
 
@@ -56,7 +63,7 @@ class Finder(Generic[M, V]):
         self._any = any_value
         self._compiled: _Compiled[M] | None = None
         self._together: PerProcess[Together[V, M | None]] = PerProcess(
-            partial(Together, self._find, self.find_all, MOST_FOUND)
+            partial(Together, self._find, self.find_all, MOST_FOUND, let_go)
         )
 
     def find(self, value: V) -> M | None:

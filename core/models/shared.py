@@ -39,4 +39,6 @@ def make_all(changes: Sequence[Change]) -> list[bool]:
     return [took_place[each] for each in range(len(changes))]
 
 
-_together: PerProcess[Together[Change, bool]] = PerProcess(partial(Together, Change.make, make_all, MOST))
+_together: PerProcess[Together[Change, bool]] = PerProcess(
+    partial(Together, Change.make, make_all, MOST, direct.let_go)
+)

@@ -126,7 +126,9 @@ def _one_for_all(threads: Sequence[None]) -> list[str]:
     return [_stamp()] * len(threads)
 
 
-_stamps: PerProcess[Together[None, str]] = PerProcess(partial(Together, _stamp, _one_for_all, MOST_ASKING))
+_stamps: PerProcess[Together[None, str]] = PerProcess(
+    partial(Together, _stamp, _one_for_all, MOST_ASKING, direct.let_go)
+)
 
 
 def _read(stamp: str) -> Book:

@@ -110,3 +110,46 @@ def test_under_load_each_is_done_once() -> None:
     # 13 is asked for together and then alone.
     done = [number for group in shop.groups for number in group if number != 13] + shop.alone
     assert sorted(done) == list(range(1, 3000))
+
+
+def test_whoever_waits_holds_nothing_that_the_others_need() -> None:
+    """As with the connections of a pool: each thread comes with one, and who works for all of them needs one more."""
+    pool, theirs = threading.Semaphore(2), threading.local()
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work(numbers: Sequence[int]) -> list[int]:
+        if not getattr(theirs, "connected", False):
+            assert pool.acquire(timeout=TIMEOUT / 10), "those who wait hold all of them"
+            pool.release()
+        if 0 in numbers:
+            begun.set()
+            assert go_on.wait(TIMEOUT)
+        return list(numbers)
+
+    def let_go() -> None:
+        if getattr(theirs, "connected", False):
+            theirs.connected = False
+            pool.release()
+
+    shop: Together[int, int] = Together(lambda number: work([number])[0], work, 100, let_go)
+
+    def connected(number: int) -> int:
+        theirs.connected = pool.acquire(timeout=TIMEOUT / 10)
+        return shop.do(number)
+
+    with ThreadPoolExecutor(4) as threads:
+        first = threads.submit(shop.do, 0)
+        assert begun.wait(TIMEOUT)
+        leads = threads.submit(shop.do, 1)
+        wait_until(lambda: len(shop._waiting) == 1)
+        others = [threads.submit(connected, number) for number in (2, 3)]
+        wait_until(lambda: len(shop._waiting) == 3)
+        go_on.set()
+
+        assert [each.result() for each in (first, leads, *others)] == [0, 1, 2, 3]
+
+
+def test_what_cannot_be_let_go_keeps_nobody_waiting() -> None:
+    shop = Workshop()
+    shop.together = Together(shop.do_alone, shop.do_together, 100, lambda: 1 / 0)
+    assert [each.result() for each in shop.doubled(1, 2)] == [2, 4]
