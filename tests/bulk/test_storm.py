@@ -12,7 +12,7 @@ from core.models import Budget, Prompt, User
 from core.simulator.server import Simulator
 from tests import environment
 from tests.chaos.storm import Processes
-from tests.chaos.tables import TableStorm
+from tests.chaos.tables import AT_ONCE, TableStorm
 from tests.crash.test_killed_workers import address_of_the_tests_database
 
 
@@ -27,21 +27,23 @@ def test_after_a_short_storm_each_row_has_ended_once_and_the_ledger_is_the_bill(
         settings.REDIS_URL = url
         settings.RQ_QUEUES = {name: {**queue, "URL": url} for name, queue in django_settings.RQ_QUEUES.items()}
         storm = TableStorm(
-            rows=600,
+            rows=300,
             seed=7,
             processes=Processes(address_of_the_tests_database(), url, tmp_path / "log", port=environment.free_port()),
             redis=redis,
             simulator=claude,
             prompt=prompt,
             person=member,
-            steps=("with Claude", "being collected"),
+            live_rows=20,
+            steps=("with Claude",),
             with_web=False,
-            patience=120,
+            patience=240,
         )
 
         storm.rage()
 
     found = storm.reckoning()
     assert found["wrong"] == [], (tmp_path / "log").read_text()[-4000:]
-    assert sum(found["calls"].values()) > 500
+    assert sum(found["calls"].values()) > 270
     assert found["struck"]["with Claude"] == 1
+    assert found["struck"][AT_ONCE] >= 1

@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     gate.add_argument("--calls", type=int, default=1000)
     gate.add_argument("--per-minute", type=int, default=60)
     table.add_argument("--rows", type=int, default=5000)
+    table.add_argument("--live-rows", type=int, default=300, help="of another table, which is answered at once")
     table.add_argument("--seed", type=int, default=1)
     for each in (storm, gate, table):
         each.add_argument("--workers", type=int, default=3)
@@ -95,7 +96,16 @@ def _table(arguments: argparse.Namespace, simulator: Any, redis: Any, url: str) 
 
     prompt, person = _filled()
     simulator.state.batches.seconds = 3
-    storm = TableStorm(arguments.rows, arguments.seed, _processes(arguments, url), redis, simulator, prompt, person)
+    storm = TableStorm(
+        arguments.rows,
+        arguments.seed,
+        _processes(arguments, url),
+        redis,
+        simulator,
+        prompt,
+        person,
+        live_rows=arguments.live_rows,
+    )
     storm.rage()
     return {"seed": arguments.seed, **storm.reckoning()}
 
