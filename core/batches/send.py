@@ -46,6 +46,8 @@ FIRST_LOOK = dt.timedelta(seconds=2)
 MOST_TRIES = 150
 # Answers that say for certain that Claude did not take the batch, and may take it later.
 NOT_NOW = frozenset({408, 409, 429, 529})
+# And those that say that our key or our account is at fault, and no request: somebody will put that right.
+NOT_WITH_THIS_KEY = frozenset({401, 402, 403})
 
 
 class LostError(Exception):
@@ -108,8 +110,9 @@ def _not_created(part: BatchPart, error: ClaudeError) -> None:
     log.warning("part %s of batch %s: %s %s", part.number, part.batch.public_id, error.status, error)
     problem = str(error)[:500]
     never_left = error.type in {"connection_error", "configuration_error"} and not error.may_be_billed
+    ours = error.type == "configuration_error" or error.status in NOT_WITH_THIS_KEY
     passing = never_left or error.status in NOT_NOW
-    if passing and error.retryable and part.tries < MOST_TRIES:
+    if (ours or (passing and error.retryable)) and error.limited_until is None and part.tries < MOST_TRIES:
         part.change(state=BatchPart.State.UNSENT, problem=problem)
         part.let_go(wait_after(part.tries, error.retry_after))
     elif error.limited_until is not None:

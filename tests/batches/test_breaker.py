@@ -10,7 +10,7 @@ from pytest_django import Settings
 from core.batches import clock
 from core.batches.send import BATCHES
 from core.execution import breaker, pacing
-from core.models import Batch, BatchPart
+from core.models import Batch, BatchPart, Call
 from core.simulator.server import Simulator
 from tests.batches.conftest import assert_books_are_the_bill, due_now, tended
 from tests.environment import free_port
@@ -43,3 +43,26 @@ def test_where_claude_asks_to_wait_no_batch_is_sent_meanwhile(begin: Callable[..
     part = BatchPart.objects.get()
     assert (part.state, part.tries) == (BatchPart.State.UNSENT, 0)
     assert claude.bill()["entries"] == []
+
+
+def test_a_wrong_key_fails_no_row_and_what_is_sent_is_found_with_the_right_one(
+    begin: Callable[..., Batch], settings: Settings, claude: Simulator
+) -> None:
+    claude.state.batches.seconds = 600
+    first = begin("one")
+    due_now()
+    clock.tend()
+    second = begin("two")
+    key, settings.ANTHROPIC_API_KEY = settings.ANTHROPIC_API_KEY, "sk-invalid"
+    for _ in range(3):
+        due_now()
+        clock.tend()
+    assert [part.state for part in BatchPart.objects.order_by("pk")] == ["sent", "unsent"]
+    assert all("invalid x-api-key" in part.problem for part in BatchPart.objects.all())
+    assert not Call.objects.filter(status__in=Call.FINISHED).exists()
+    settings.ANTHROPIC_API_KEY = key
+    claude.state.batches.seconds = 0
+    for batch in claude.state.batches._batches.values():
+        batch.due = batch.created
+    assert (tended(first).succeeded, tended(second).succeeded) == (1, 1)
+    assert_books_are_the_bill(claude)
