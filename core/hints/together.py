@@ -55,7 +55,7 @@ class Together(Generic[T, R]):
             # Whatever becomes of that: those behind may wait for this one to lead them.
             with contextlib.suppress(Exception):
                 self._let_go()
-            mine.turn.wait()
+            mine.turn.acquire()
         if first or mine.leads:
             self._lead(mine)
         return self._alone(item) if isinstance(mine.result, _Apart) else mine.result
@@ -79,7 +79,7 @@ class Together(Generic[T, R]):
         finally:
             self._hand_on()
             for each in others:
-                each.turn.set()
+                each.turn.release()
 
     def _others(self) -> list[_Waiting[T, R]]:
         with self._changing:
@@ -91,7 +91,7 @@ class Together(Generic[T, R]):
             self._at_work = following is not None
         if following is not None:
             following.leads = True
-            following.turn.set()
+            following.turn.release()
 
 
 class _Waiting(Generic[T, R]):
@@ -101,4 +101,6 @@ class _Waiting(Generic[T, R]):
         self.item = item
         self.result: R | _Apart = APART
         self.leads = False
-        self.turn = threading.Event()
+        # Released once, when it is done or leads. An event would do the same with three locks.
+        self.turn = threading.Lock()
+        self.turn.acquire()
