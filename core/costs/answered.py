@@ -6,27 +6,28 @@ share them, see `core.hints.together`; the rules are those of `ledger.settle`, a
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 from django.utils import timezone
 
-from core.costs import bulk, ledger, statements
-from core.costs.budgets import Stand
+from core.claude.usage import read_usage
+from core.costs import held, ledger, statements
+from core.costs.estimate import PricesOf
 from core.costs.ledger import Exchange
+from core.costs.statements import Booking
 from core.hints.per_process import PerProcess
-from core.hints.together import Together
-from core.models import Call, CostRecord, direct, shared
+from core.hints.together import APART, Apart, Together
+from core.models import Call, CostRecord, Price, direct
 
 # Settlements in one transaction: a shared budget waits for it.
 MOST = 32
 
 
-@dataclass(frozen=True)
-class Answered:
+class Answered(NamedTuple):
     """A call that runs in this process, the exchange that answered it, and what `Call.succeed` takes."""
 
     call: Call
@@ -36,55 +37,102 @@ class Answered:
 
 def settle(answered: Answered) -> bool:
     """As `ledger.settle` with the call's success; together with others where the caller has no transaction open."""
-    return _alone(answered) if connection.in_atomic_block else _together.get().do(answered)
+    return _one(answered) if connection.in_atomic_block else _together.get().do(answered)
 
 
-def _alone(answered: Answered) -> bool:
-    call = answered.call
-    return ledger.settle(call, answered.exchange, partial(call.succeed, dict(answered.answer)))
+def _one(answered: Answered) -> bool:
+    applied = settle_all([answered])[0]
+    if not isinstance(applied, Apart):
+        return applied
+    return ledger.settle(answered.call, answered.exchange, partial(answered.call.succeed, dict(answered.answer)))
 
 
-def settle_all(group: Sequence[Answered]) -> list[bool]:
-    """What `ledger.settle` answers for each. Rows are locked in the same order: calls, reservations, windows."""
+def settle_all(group: Sequence[Answered]) -> list[bool | Apart]:
+    """What `ledger.settle` answers for each. Rows are locked in the same order: calls, reservations, windows.
+
+    What somebody took over is `APART`: its call is not locked here, and must be before its reservations.
+    """
     ordered = sorted(group, key=lambda each: each.call.pk)
-    changes = [each.call.success(each.answer) for each in ordered]
     with transaction.atomic():
-        applied = shared.make_all(changes)
-        records = _book(ordered, applied)
-        bulk.settle_calls([each.call.pk for each in ordered], _stands(records))
+        ended = _end(ordered)
+        records = _book(ended)
+        _give_back(ended, records)
     # Not before it is committed: whoever has to do it again needs them as they were.
-    for change in (change for change, took_place in zip(changes, applied, strict=True) if took_place):
-        change.apply()
-    for each in ordered:
-        each.call.only_record = records.get(each.call.pk)
-    of_call = dict(zip((each.call.pk for each in ordered), applied, strict=True))
-    return [of_call[each.call.pk] for each in group]
+    for each in ended.calls:
+        each.change.apply()
+        each.answered.call.only_record = records.get(each.answered.call.pk)
+    done = {each.answered.call.pk for each in ended.calls}
+    return [True if each.call.pk in done else APART for each in group]
 
 
-def _book(ordered: Sequence[Answered], applied: Sequence[bool]) -> dict[Any, CostRecord]:
-    """Book each exchange; answers the record of each call that has no other."""
+class _One(NamedTuple):
+    """A call that has ended here, and what has to be known to book its exchange."""
+
+    answered: Answered
+    change: direct.Change
+    booking: Booking
+
+
+class _Ended(NamedTuple):
+    """The calls that have ended, what they had reserved, and the price book."""
+
+    calls: list[_One]
+    reservations: list[held.OfCall]
+    prices: PricesOf
+
+
+def _end(ordered: Sequence[Answered]) -> _Ended:
+    """End the calls, and find all that is needed for the rest, in one round trip."""
+    number, today = len(ordered), timezone.localdate()
+    changes = [each.call.success(each.answer) for each in ordered]
+    priced = list(dict.fromkeys(_priced(each) for each in ordered))
+    done = direct.run_all(
+        [
+            *(change.step for change in changes),
+            *(statements.asking_booking(each.call, each.exchange.request_id, today) for each in ordered),
+            held.asking([each.call.pk for each in ordered]),
+            *(statements.asking_prices(*which) for which in priced),
+        ]
+    )
+    bookings = [statements.booking_in(one) for one in done[number : 2 * number]]
+    found = zip(ordered, changes, bookings, done[:number], strict=True)
+    calls = [_One(answered, change, booking) for answered, change, booking, one in found if one.rows]
+    mine = {each.answered.call.pk for each in calls}
+    reservations = [each for each in held.found_in(done[2 * number]) if each.call_id in mine]
+    prices = {which: statements.prices_in(one) for which, one in zip(priced, done[2 * number + 1 :], strict=True)}
+    return _Ended(calls, reservations, lambda *which: prices[which] if which in prices else statements.prices(*which))
+
+
+def _priced(answered: Answered) -> tuple[str, str]:
+    """Whose price counts: of which model, at which speed."""
+    usage = read_usage(answered.exchange.raw_usage or {})
+    return answered.exchange.model or answered.call.model, usage.speed if usage else Price.Speed.STANDARD
+
+
+def _book(ended: _Ended) -> dict[uuid.UUID, CostRecord]:
+    """The record of each call that has no other, not stored yet; the others' are booked."""
     now = timezone.now()
-    today = timezone.localdate(now)
-    bookings = statements.bookings([(each.call, each.exchange.request_id) for each in ordered], today)
-    prices = bulk.remembered_prices()
     records = {}
-    for each, ended, booking in zip(ordered, applied, bookings, strict=True):
-        if not ended:
-            # Somebody took it over, so its row is not locked yet; its cost is booked all the same.
-            ledger.book(each.call, each.exchange)
-        elif booking.before or booking.closed:
-            ledger.book_locked(each.call, each.exchange)
+    for (call, exchange, _), _, booking in ended.calls:
+        if booking.before or booking.closed:
+            ledger.book_locked(call, exchange)
         else:
-            records[each.call.pk] = ledger.unsaved_record(
-                each.call, each.exchange, booking, [], at=now, booked_on=today, prices=prices
+            records[call.pk] = ledger.unsaved_record(
+                call, exchange, booking, [], at=now, booked_on=timezone.localdate(now), prices=ended.prices
             )
-    if records:
-        ledger.add_all(list(records.values()))
     return records
 
 
-def _stands(records: Mapping[Any, CostRecord]) -> dict[Any, Stand]:
-    return {call_id: ledger.stand_after(record) for call_id, record in records.items()}
+def _give_back(ended: _Ended, records: Mapping[uuid.UUID, CostRecord]) -> None:
+    """Store the records, and what the reservations come to with them, in one round trip."""
+    others = [each.answered.call.pk for each in ended.calls if each.answered.call.pk not in records]
+    stands = {call_id: ledger.stand_after(record) for call_id, record in records.items()}
+    changes = held.Changes(ended.reservations, {**stands, **held.stands(others)})
+    new = list(records.values())
+    adding = ledger.adding(new)
+    done = direct.run_all([*adding, *changes.steps()])
+    ledger.added(new, done[: len(adding)])
+    changes.tell(done[len(adding) :])
 
 
-_together: PerProcess[Together[Answered, bool]] = PerProcess(partial(Together, _alone, settle_all, MOST, direct.let_go))
+_together: PerProcess[Together[Answered, bool]] = PerProcess(partial(Together, _one, settle_all, MOST, direct.let_go))

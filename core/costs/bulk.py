@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -18,13 +18,14 @@ from django.db import connection, transaction
 from django.db.models import Sum
 from django.utils import timezone
 
-from core.costs import notices, statements
-from core.costs.budgets import Stand, refusal
+from core.costs import held, statements
+from core.costs.budgets import refusal
 from core.costs.estimate import PricesOf, worst_case
 from core.costs.ledger import Exchange, add_all, booking_day, unsaved_record
-from core.costs.statements import Booking, Held
+from core.costs.statements import Applying, Booking
 from core.costs.windows import windows_of
-from core.models import Batch, BatchRow, Budget, Call, Key, User
+from core.models import Batch, BatchRow, Budget, Call, Key, User, direct
+from core.models.direct import Done, Step
 
 NOTHING = Decimal(0)
 # Rows in one statement: a number of values that both databases take.
@@ -33,16 +34,6 @@ AT_ONCE = 500
 _HOLD_ALL = """
     INSERT INTO core_reservation (call_id, window_id, amount, held, spent, created_at)
     SELECT call_id, %s, COALESCE(worst, 0), COALESCE(worst, 0), 0, %s FROM core_batchrow WHERE batch_id = %s"""
-_HELD_OF = """
-    SELECT r.call_id, r.id, r.window_id, r.amount, r.held, r.spent, r.released_at, b.thresholds
-    FROM core_reservation r
-    JOIN core_budgetwindow w ON w.id = r.window_id
-    JOIN core_budget b ON b.id = w.budget_id
-    WHERE r.call_id {among} ORDER BY r.call_id, r.window_id{lock}"""
-_STAND_OF = """
-    SELECT c.id, c.status, r.id, r.amount, r.corrects_id
-    FROM core_call c LEFT JOIN core_costrecord r ON r.call_id = c.id
-    WHERE c.id {among}"""
 
 
 def remembered_prices() -> PricesOf:
@@ -78,12 +69,12 @@ def reserve_batch(batch: Batch) -> None:
     Belongs into the transaction that starts the batch: the error has to undo it as a whole. A window's row is locked
     from its one UPDATE to the commit only, after the reservations were written.
     """
-    sample = _sample(batch.user_id, batch.key_id, batch.prompt_id)
+    some = sample(batch.user_id, batch.key_id, batch.prompt_id)
     today = timezone.localdate()
-    applying = statements.applying(sample, today)
+    applying = statements.applying(some, today)
     if any(each.window_id is None for each in applying):
         windows_of(Budget.objects.filter(pk__in=[each.budget_id for each in applying]), today)
-        applying = statements.applying(sample, today)
+        applying = statements.applying(some, today)
     if not applying:
         return
     rows = BatchRow.objects.filter(batch=batch)
@@ -100,28 +91,37 @@ def reserve_batch(batch: Batch) -> None:
             raise refusal(window_id, None if unknown else whole)
 
 
-def reserve_calls(worst: Sequence[tuple[Call, Decimal | None]]) -> bool:
-    """Reserve for calls that this transaction has stored, each with its worst case, None where that is not known.
+class Room:
+    """What calls to be stored together reserve, each its worst case, None where that is not known.
 
-    False where one of them has to be asked for by itself: no window yet, no room, no worst case. The transaction is
-    to be undone then.
+    `applying` are the budgets that count each.
     """
-    today = timezone.localdate()
-    applying_to = lru_cache(maxsize=None)(lambda *scope: statements.applying(_sample(*scope), today))
-    holds: list[tuple[Call, int, Decimal]] = []
-    of_window: defaultdict[tuple[int, bool], Decimal] = defaultdict(Decimal)
-    for call, amount in worst:
-        for each in applying_to(call.user_id, call.key_id, call.prompt_id):
-            if each.window_id is None or (each.hard and amount is None):
-                return False
-            holds.append((call, each.window_id, amount or NOTHING))
-            of_window[each.window_id, each.hard] += amount or NOTHING
-    statements.hold(holds)
-    return all(statements.take(window_id, whole, hard=hard) for (window_id, hard), whole in sorted(of_window.items()))
+
+    def __init__(self, worst: Sequence[tuple[Call, Decimal | None]], applying: Sequence[Sequence[Applying]]) -> None:
+        self._holds: list[tuple[Call, int, Decimal]] = []
+        self._sums: defaultdict[tuple[int, bool], Decimal] = defaultdict(Decimal)
+        # Whether one of them has to be asked for by itself: there is no window yet, or its worst case has no bound.
+        self.unclear = False
+        for (call, amount), budgets in zip(worst, applying, strict=True):
+            for each in budgets:
+                if each.window_id is None or (each.hard and amount is None):
+                    self.unclear = True
+                else:
+                    self._holds.append((call, each.window_id, amount or NOTHING))
+                    self._sums[each.window_id, each.hard] += amount or NOTHING
+
+    def steps(self) -> list[Step]:
+        """What reserves it, in the transaction that stores the calls; the windows last, for all share their rows."""
+        takes = [statements.taking(window, whole, hard=hard) for (window, hard), whole in sorted(self._sums.items())]
+        return [*statements.holding(self._holds), *takes]
+
+    def fits(self, done: Sequence[Done]) -> bool:
+        """Whether there was room for all, by what became of the steps; the transaction is to be undone otherwise."""
+        return all(each.rows == 1 for each in done)
 
 
-def _sample(user_id: int | None, key_id: int | None, prompt_id: int | None) -> Call:
-    """One of those that the same budgets count."""
+def sample(user_id: int | None, key_id: int | None, prompt_id: int | None) -> Call:
+    """One of the calls that the same budgets count."""
     return Call(user_id=user_id, key_id=key_id, prompt_id=prompt_id)
 
 
@@ -188,65 +188,15 @@ def _people(ids: set[int]) -> list[tuple[int, int | None, str]]:
     return list(User.objects.filter(pk__in=ids).values_list("pk", "team_id", "cost_centre"))
 
 
-def settle_calls(call_ids: Sequence[uuid.UUID], known: Mapping[uuid.UUID, Stand] | None = None) -> None:
-    """Bring the reservations of these calls to what the ledger says of them, as `budgets.settle` does for one.
-
-    `known` is what it says of some, where the caller has just written that.
-    """
+def settle_calls(call_ids: Sequence[uuid.UUID]) -> None:
+    """Bring the reservations of these calls to what the ledger says of them, as `budgets.settle` does for one."""
     with transaction.atomic(savepoint=False):
         for start in range(0, len(call_ids), AT_ONCE):
-            _settle(call_ids[start : start + AT_ONCE], known or {})
+            _settle(call_ids[start : start + AT_ONCE])
 
 
-def _settle(call_ids: Sequence[uuid.UUID], known: Mapping[uuid.UUID, Stand]) -> None:
-    held = _held(call_ids)
-    if not held:
-        return
-    asked = [call_id for call_id in call_ids if call_id not in known]
-    stands = {**known, **(_stands(asked) if asked else {})}
-    changes: list[tuple[Held, Held]] = []
-    for call_id, reservation in held:
-        finished, unknown, spent = stands[call_id]
-        attempts = unknown + (not finished)
-        after = replace(
-            reservation,
-            held=min(reservation.held, reservation.amount * attempts),
-            spent=spent,
-            released=attempts == 0,
-        )
-        if after != reservation:
-            changes.append((reservation, after))
-    statements.bring_all([after for _, after in changes])
-    _count(changes)
-
-
-def _count(changes: Sequence[tuple[Held, Held]]) -> None:
-    """Change each window once, by the sum of what its reservations changed; last, for all calls share its row."""
-    of_window: defaultdict[int, list[tuple[Held, Held]]] = defaultdict(list)
-    for before, after in changes:
-        of_window[before.window_id].append((before, after))
-    for window_id in sorted(of_window):
-        pairs = of_window[window_id]
-        spent = sum((after.spent - before.spent for before, after in pairs), NOTHING)
-        held = sum((after.held - before.held for before, after in pairs), NOTHING)
-        of_all, limit = statements.count(window_id, spent, held)
-        if spent > 0:
-            notices.notice(window_id, pairs[0][0].thresholds, of_all - spent, of_all, limit)
-
-
-def _held(call_ids: Sequence[uuid.UUID]) -> list[tuple[uuid.UUID, Held]]:
-    lock = " FOR UPDATE OF r" if connection.vendor == "postgresql" else ""
-    rows = statements.of_calls(_HELD_OF, call_ids, lock=lock)
-    return [(_as_uuid(call_id), statements.held_row(rest)) for call_id, *rest in rows]
-
-
-def _stands(call_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Stand]:
-    rows: defaultdict[Any, list[Any]] = defaultdict(list)
-    for call_id, *rest in statements.of_calls(_STAND_OF, call_ids):
-        rows[_as_uuid(call_id)].append(rest)
-    return {call_id: Stand(*statements.stand_of(found)) for call_id, found in rows.items()}
-
-
-def _as_uuid(value: Any) -> uuid.UUID:
-    # SQLite knows none.
-    return value if isinstance(value, uuid.UUID) else uuid.UUID(value)
+def _settle(call_ids: Sequence[uuid.UUID]) -> None:
+    reservations = held.found_in(direct.run_all([held.asking(call_ids)])[0])
+    if reservations:
+        changes = held.Changes(reservations, held.stands(call_ids))
+        changes.tell(direct.run_all(changes.steps()))

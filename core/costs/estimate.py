@@ -175,8 +175,12 @@ class _Most:
 
 
 def _in_force(model_id: str, request: Mapping[str, Any], prices: PricesOf = statements.prices) -> list[PriceRow]:
-    speed = Price.Speed.FAST if request.get("speed") == "fast" else Price.Speed.STANDARD
-    return prices(model_id, speed)
+    return prices(model_id, speed_of(request))
+
+
+def speed_of(request: Mapping[str, Any]) -> str:
+    """Whose price counts for a request."""
+    return Price.Speed.FAST if request.get("speed") == "fast" else Price.Speed.STANDARD
 
 
 def _turns(in_force: Sequence[PriceRow], day: dt.date) -> set[dt.date]:

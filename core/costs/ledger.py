@@ -19,6 +19,7 @@ from core.costs.prices import rates_of
 from core.costs.statements import Booking
 from core.models import Call, CostRecord, direct
 from core.models.catalogue import band_for, bands_on
+from core.models.direct import Done, Step
 
 
 @dataclass(frozen=True)
@@ -142,8 +143,18 @@ def add(record: CostRecord) -> CostRecord:
 
 def add_all(records: Sequence[CostRecord]) -> None:
     """The one way into the ledger: the records, and the notes that the rollups have yet to take them in."""
-    direct.insert_all(records)
-    statements.await_rollup([record.pk for record in records])
+    added(records, direct.run_all(adding(records)))
+
+
+def adding(records: Sequence[CostRecord]) -> list[Step]:
+    """What `add_all` runs; the first two for the first of them, and so on."""
+    return [step for record in records for step in (direct.insertion(record), statements.await_rollup())]
+
+
+def added(records: Sequence[CostRecord], done: Sequence[Done]) -> None:
+    """To be told what became of the steps of `adding`."""
+    for record, one in zip(records, done[::2], strict=True):
+        direct.inserted(record, one)
 
 
 def booking_day(day: dt.date, today: dt.date) -> dt.date:

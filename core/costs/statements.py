@@ -11,7 +11,7 @@ import datetime as dt
 import json
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from django.db import connection
 from django.utils import timezone
 
 from core.models import Call, direct
+from core.models.direct import Done, Step
 from core.models.fields import PLACES, MoneyField
 
 _PRICES = """
@@ -33,7 +34,12 @@ _BOOKING = """
     FROM core_call c LEFT JOIN core_user u ON u.id = c.user_id LEFT JOIN core_key k ON k.id = c.key_id
     WHERE c.id = %s"""
 _CLOSED = "SELECT first_day FROM core_closedmonth WHERE first_day >= %s"
-_PENDING = "INSERT INTO core_pendingrollup (record_id) VALUES (%s)"
+# The record that this connection stored last.
+_PENDING = {
+    "postgresql": """
+        INSERT INTO core_pendingrollup (record_id) VALUES (CURRVAL(PG_GET_SERIAL_SEQUENCE('core_costrecord', 'id')))""",
+    "sqlite": "INSERT INTO core_pendingrollup (record_id) VALUES (LAST_INSERT_ROWID())",
+}
 _APPLYING = """
     SELECT b.id, b.hard, w.id
     FROM core_budget b
@@ -120,19 +126,29 @@ class Held:
 
 def prices(model_id: str, speed: str) -> list[PriceRow]:
     """All prices in force of a model, past and future ones too, as `Price.objects.in_force_of` finds them."""
-    return [PriceRow(*row[:5], *map(_rate, row[5:])) for row in _rows(_PRICES, [model_id, speed])]
+    return prices_in(direct.run_all([asking_prices(model_id, speed)])[0])
+
+
+def asking_prices(model_id: str, speed: str) -> Step:
+    return Step(_PRICES, [model_id, speed])
+
+
+def prices_in(done: Done) -> list[PriceRow]:
+    return [PriceRow(*row[:5], *map(_rate, row[5:])) for row in done.found]
 
 
 def booking(call: Call, request_id: str, today: dt.date) -> Booking:
     """Where a call's cost is to be booked, as of now, and whether anything of it was. The call's row is locked."""
-    return bookings([(call, request_id)], today)[0]
+    return booking_in(direct.run_all([asking_booking(call, request_id, today)])[0])
 
 
-def bookings(calls: Sequence[tuple[Call, str]], today: dt.date) -> list[Booking]:
-    """The same for several calls, each with the request id of its exchange."""
-    month = today.replace(day=1).isoformat()
-    found = direct.run_each(_BOOKING, [[request_id, month, _uuid(call.pk)] for call, request_id in calls])
-    return [_booking(*done.row) for done in found]
+def asking_booking(call: Call, request_id: str, today: dt.date) -> Step:
+    return Step(_BOOKING, [request_id, today.replace(day=1).isoformat(), _uuid(call.pk)])
+
+
+def booking_in(done: Done) -> Booking:
+    before, closed, team_id, of_person, of_key = done.found[0]
+    return Booking(bool(before), team_id, of_key or of_person or "", bool(closed))
 
 
 def closed_months(since: dt.date) -> set[dt.date]:
@@ -140,9 +156,9 @@ def closed_months(since: dt.date) -> set[dt.date]:
     return {first_day for (first_day,) in _rows(_CLOSED, [since.isoformat()])}
 
 
-def await_rollup(record_ids: Iterable[int]) -> None:
-    """Note that the rollups have yet to take these records in."""
-    direct.run_each(_PENDING, [[record_id] for record_id in record_ids])
+def await_rollup() -> Step:
+    """Notes that the rollups have yet to take in the record that was stored just before."""
+    return Step(_PENDING[connection.vendor], [])
 
 
 def applying(call: Call, day: dt.date) -> list[Applying]:
@@ -150,25 +166,36 @@ def applying(call: Call, day: dt.date) -> list[Applying]:
 
     A key's groups count instead of its owner's, where it has any.
     """
+    return applying_in(direct.run_all([asking_applying(call, day)])[0])
+
+
+def asking_applying(call: Call, day: dt.date) -> Step:
     days = [day, day - dt.timedelta(days=day.weekday()), day.replace(day=1), day, day]
     date = "CAST(%s AS date)" if connection.vendor == "postgresql" else "%s"
     scopes = [call.user_id, call.key_id, call.prompt_id, call.key_id, call.user_id, call.key_id]
-    rows = _rows(_APPLYING.format(day=date), [*(each.isoformat() for each in days), *scopes])
-    return [Applying(budget_id, bool(hard), window_id) for budget_id, hard, window_id in rows]
+    return Step(_APPLYING.format(day=date), [*(each.isoformat() for each in days), *scopes])
+
+
+def applying_in(done: Done) -> list[Applying]:
+    return [Applying(budget_id, bool(hard), window_id) for budget_id, hard, window_id in done.found]
 
 
 def take(window_id: int, amount: Decimal, *, hard: bool) -> bool:
     """Reserve in one window; False, and nothing changed, where a hard limit has no room."""
+    return direct.run_all([taking(window_id, amount, hard=hard)])[0].rows == 1
+
+
+def taking(window_id: int, amount: Decimal, *, hard: bool) -> Step:
     money = _money(amount)
-    return _run(_TAKE.format(soft="1 = 0" if hard else "1 = 1"), [money, window_id, money]) == 1
+    return Step(_TAKE.format(soft="1 = 0" if hard else "1 = 1"), [money, window_id, money])
 
 
-def hold(holds: Iterable[tuple[Call, int, Decimal]]) -> None:
+def holding(holds: Iterable[tuple[Call, int, Decimal]]) -> list[Step]:
     """Write down how much each of these calls reserves in a window."""
     now = connection.ops.adapt_datetimefield_value(timezone.now())
-    values = [[_uuid(call.pk), window, _money(amount), _money(amount), now] for call, window, amount in holds]
-    if values:
-        direct.run_each(_HOLD, values)
+    return [
+        Step(_HOLD, [_uuid(call.pk), window, _money(amount), _money(amount), now]) for call, window, amount in holds
+    ]
 
 
 def held(call_id: uuid.UUID) -> list[Held]:
@@ -197,26 +224,29 @@ def stand_of(rows: Sequence[Sequence[Any]]) -> tuple[bool, int, Decimal]:
     return rows[0][0] in Call.FINISHED, unknown, _amount(known)
 
 
-def of_calls(statement: str, call_ids: Sequence[uuid.UUID], **parts: str) -> list[Any]:
-    """What a statement answers that has `{among}` where «is one of these calls» belongs."""
+def of_calls(statement: str, call_ids: Sequence[uuid.UUID], **parts: str) -> Step:
+    """A statement that has `{among}` where «is one of these calls» belongs."""
     values = [_uuid(call_id) for call_id in call_ids]
     if connection.vendor == "postgresql":
         # One statement for any number, so that it is prepared once.
-        return _rows(statement.format(among="= ANY(%s)", **parts), [values])
-    return _rows(statement.format(among=f"IN ({', '.join(['%s'] * len(values))})", **parts), values)
+        return Step(statement.format(among="= ANY(%s)", **parts), [values])
+    return Step(statement.format(among=f"IN ({', '.join(['%s'] * len(values))})", **parts), values)
 
 
-def bring_all(reservations: Iterable[Held]) -> None:
-    """Write what each of these reservations holds and spent now; their windows are to be changed by `count`."""
+def bringing(reservations: Iterable[Held]) -> list[Step]:
+    """Write what each of these reservations holds and spent now; their windows are to be changed by `counting`."""
     now = connection.ops.adapt_datetimefield_value(timezone.now())
-    values = [[_money(r.held), _money(r.spent), now if r.released else None, r.pk] for r in reservations]
-    if values:
-        direct.run_each(_BRING, values)
+    return [Step(_BRING, [_money(r.held), _money(r.spent), now if r.released else None, r.pk]) for r in reservations]
 
 
-def count(window_id: int, spent: Decimal, reserved: Decimal) -> tuple[Decimal, Decimal]:
-    """Change a window by these differences; answers what it has spent now, and its limit."""
-    of_all, limit = _rows(_COUNT, [_money(spent), _money(reserved), window_id])[0]
+def counting(window_id: int, spent: Decimal, reserved: Decimal) -> Step:
+    """Changes a window by these differences."""
+    return Step(_COUNT, [_money(spent), _money(reserved), window_id])
+
+
+def counted_in(done: Done) -> tuple[Decimal, Decimal]:
+    """What the window has spent now, and its limit."""
+    of_all, limit = done.found[0]
     return _amount(of_all), _amount(limit)
 
 
@@ -225,25 +255,13 @@ def bring(reservation: Held, kept: Decimal, spent: Decimal, *, ended: bool) -> t
 
     Answers what the window has spent now, and its limit.
     """
-    when = connection.ops.adapt_datetimefield_value(timezone.now()) if ended else None
-    _run(_BRING, [_money(kept), _money(spent), when, reservation.pk])
-    return count(reservation.window_id, spent - reservation.spent, kept - reservation.held)
-
-
-def _booking(before: Any, closed: Any, team_id: int | None, of_person: str | None, of_key: str | None) -> Booking:
-    return Booking(bool(before), team_id, of_key or of_person or "", bool(closed))
+    after = replace(reservation, held=kept, spent=spent, released=ended)
+    change = counting(reservation.window_id, spent - reservation.spent, kept - reservation.held)
+    return counted_in(direct.run_all([*bringing([after]), change])[-1])
 
 
 def _rows(statement: str, values: list[Any]) -> list[Any]:
-    with direct.cursor() as cursor:
-        cursor.execute(statement, values)
-        return list(cursor.fetchall())
-
-
-def _run(statement: str, values: list[Any]) -> int:
-    with direct.cursor() as cursor:
-        cursor.execute(statement, values)
-        return int(cursor.rowcount)
+    return direct.run_all([Step(statement, values)])[0].found
 
 
 def _money(amount: Decimal) -> int:

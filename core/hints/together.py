@@ -12,11 +12,11 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class _Apart:
+class Apart:
     """Says of one of many that it has to be done by itself."""
 
 
-APART: Final = _Apart()
+APART: Final = Apart()
 
 
 class Together(Generic[T, R]):
@@ -32,7 +32,7 @@ class Together(Generic[T, R]):
     def __init__(
         self,
         alone: Callable[[T], R],
-        together: Callable[[Sequence[T]], Sequence[R | _Apart]],
+        together: Callable[[Sequence[T]], Sequence[R | Apart]],
         most: int,
         let_go: Callable[[], object] = lambda: None,
     ) -> None:
@@ -58,7 +58,7 @@ class Together(Generic[T, R]):
             mine.turn.acquire()
         if first or mine.leads:
             self._lead(mine)
-        return self._alone(item) if isinstance(mine.result, _Apart) else mine.result
+        return self._alone(item) if isinstance(mine.result, Apart) else mine.result
 
     def _lead(self, mine: _Waiting[T, R]) -> None:
         """Work for this one and those that wait, and let the next ones do the same."""
@@ -99,7 +99,7 @@ class _Waiting(Generic[T, R]):
 
     def __init__(self, item: T) -> None:
         self.item = item
-        self.result: R | _Apart = APART
+        self.result: R | Apart = APART
         self.leads = False
         # Released once, when it is done or leads. An event would do the same with three locks.
         self.turn = threading.Lock()

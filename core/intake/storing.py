@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from django.db import connection, transaction
+from django.utils import timezone
 
-from core.costs.bulk import remembered_prices, reserve_calls, worst_of
+from core.costs import statements
+from core.costs.bulk import Room, sample, worst_of
+from core.costs.estimate import speed_of
 from core.execution.fallbacks import chain_of, with_fallbacks
 from core.hints.per_process import PerProcess
-from core.hints.together import APART, Together
+from core.hints.together import APART, Apart, Together
 from core.intake.again import Again
 from core.jobs.dispatch import dispatch
 from core.models import Call, direct
@@ -55,9 +59,16 @@ def store(new: New) -> None:
 
     Raises `OverBudgetError` and `UnreadableRequestError`.
     """
-    if new.usual and not connection.in_atomic_block:
-        _together.get().do(new)
+    if not new.usual:
+        _alone(new)
+    elif connection.in_atomic_block:
+        _one(new)
     else:
+        _together.get().do(new)
+
+
+def _one(new: New) -> None:
+    if isinstance(store_all([new])[0], Apart):
         _alone(new)
 
 
@@ -70,18 +81,45 @@ def _alone(new: New) -> None:
         _put_into_the_queue(new.call)
 
 
-def store_all(group: Sequence[New]) -> list[Any]:
-    """Store them all; those that cannot be with the others are `APART`."""
-    prices = remembered_prices()
-    worst = [(new.call, worst_of(new.models, new.body, prices, batch=False)) for new in group]
+def store_all(group: Sequence[New]) -> list[Apart | None]:
+    """Store them all, or none: then all are `APART`."""
+    room = _room_for(group)
+    if room.unclear:
+        return [APART] * len(group)
     with transaction.atomic():
-        direct.insert_all([new.call for new in group])
-        if not reserve_calls(worst):
+        insertions = [direct.insertion(new.call) for new in group]
+        done = direct.run_all([*insertions, *room.steps()])
+        if not room.fits(done[len(group) :]):
             transaction.set_rollback(True)
             return [APART] * len(group)
         for new in group:
             _put_into_the_queue(new.call)
+    for new, one in zip(group, done, strict=False):
+        direct.inserted(new.call, one)
     return [None] * len(group)
+
+
+def _room_for(group: Sequence[New]) -> Room:
+    """What they reserve, by prices and budgets that are read in one round trip."""
+    today = timezone.localdate()
+    scopes = list(dict.fromkeys(_scope(new.call) for new in group))
+    priced = list(dict.fromkeys((model, speed_of(new.body)) for new in group for model in new.models))
+    done = direct.run_all(
+        [
+            *(statements.asking_applying(sample(*scope), today) for scope in scopes),
+            *(statements.asking_prices(*which) for which in priced),
+        ]
+    )
+    applying = {scope: statements.applying_in(one) for scope, one in zip(scopes, done, strict=False)}
+    prices = {which: statements.prices_in(one) for which, one in zip(priced, done[len(scopes) :], strict=True)}
+    with _readable():
+        worst = [(new.call, worst_of(new.models, new.body, lambda *which: prices[which], batch=False)) for new in group]
+    return Room(worst, [applying[_scope(new.call)] for new in group])
+
+
+def _scope(call: Call) -> tuple[int | None, int | None, int | None]:
+    """The same budgets count calls of the same scope."""
+    return call.user_id, call.key_id, call.prompt_id
 
 
 def _reserve(new: New) -> None:
@@ -89,12 +127,19 @@ def _reserve(new: New) -> None:
     call = new.call
     kept, call.request = call.request, dict(new.body)
     try:
-        reserve(call, new.planned, new.models)
+        with _readable():
+            reserve(call, new.planned, new.models)
+    finally:
+        call.request = kept
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         log.warning("a request whose cost has no bound: %s", type(error).__name__, exc_info=True)
         raise UnreadableRequestError("messages: this request is not in the shape of the Messages API") from error
-    finally:
-        call.request = kept
 
 
 def _put_into_the_queue(call: Call) -> None:
@@ -102,4 +147,4 @@ def _put_into_the_queue(call: Call) -> None:
         transaction.on_commit(partial(dispatch, call.pk))
 
 
-_together: PerProcess[Together[New, None]] = PerProcess(partial(Together, _alone, store_all, MOST, direct.let_go))
+_together: PerProcess[Together[New, None]] = PerProcess(partial(Together, _one, store_all, MOST, direct.let_go))

@@ -237,7 +237,12 @@ class Counters:
 
 def counters() -> Counters:
     """Those of this process and of the server that the settings name."""
-    return _counters_of(os.getpid(), settings.REDIS_URL)
+    # Threads that are the first to ask together would each be given their own, and count to a limit each.
+    with _making:
+        return _counters_of(os.getpid(), settings.REDIS_URL)
+
+
+_making = threading.Lock()
 
 
 @lru_cache(maxsize=8)

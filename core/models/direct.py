@@ -75,8 +75,8 @@ class Finder(Generic[M, V]):
         compiled = self._compiled = self._compiled or _compiled(self._queryset, self._any)
         asked = list(dict.fromkeys(values))
         found = run_each(compiled.sql, [compiled.given(stored(value)) for value in asked]) if asked else []
-        rows = {value: done.row for value, done in zip(asked, found, strict=True)}
-        return [compiled.instance(rows[value]) if rows[value] else None for value in values]
+        rows = {value: done.found for value, done in zip(asked, found, strict=True)}
+        return [compiled.instance(rows[value][0]) if rows[value] else None for value in values]
 
     def _find(self, value: V) -> M | None:
         return self.find_all([value])[0]
@@ -138,20 +138,81 @@ def _compiled(queryset: Callable[[V], QuerySet[M]], any_value: V) -> _Compiled[M
     )
 
 
+class Step(NamedTuple):
+    """A statement, and the values that go into it."""
+
+    statement: str
+    values: Sequence[Any]
+
+
+class Done(NamedTuple):
+    """How many rows a step changed or found, and what it answered."""
+
+    rows: int
+    found: list[tuple[Any, ...]]
+
+
+def run_all(steps: Sequence[Step]) -> list[Done]:
+    """Run these one after another; PostgreSQL gets them all in one round trip.
+
+    None of them may need what another answers. Outside of a transaction PostgreSQL makes one of them all.
+    """
+    database: Any = connections[DEFAULT_DB_ALIAS]
+    if len(steps) > 1 and database.vendor == "postgresql" and not database.queries_logged:
+        return _run_at_once(database, steps)
+    with cursor() as run:
+        return [_run(run, *step) for step in steps]
+
+
+def run_each(statement: str, many: Sequence[Sequence[Any]]) -> list[Done]:
+    """The same of one statement with each of these lists of values."""
+    return run_all([Step(statement, values) for values in many])
+
+
+def _run(run: CursorWrapper, statement: str, values: Sequence[Any]) -> Done:
+    run.execute(statement, values)
+    return _done(run)
+
+
+def _run_at_once(database: Any, steps: Sequence[Step]) -> list[Done]:
+    """Django knows no pipelines, so it is asked for what it does around each statement."""
+    database.ensure_connection()
+    database.validate_no_broken_transaction()
+    raw, cursor_class = database.connection, database.Database.Cursor
+    with database.wrap_database_errors:
+        with raw.pipeline():
+            # The answers come when the pipeline ends.
+            runs = [cursor_class(raw).execute(statement, values, prepare=True) for statement, values in steps]
+        return [_done(run) for run in runs]
+
+
+def _done(run: Any) -> Done:
+    return Done(run.rowcount, run.fetchall() if run.description else [])
+
+
 def insert(row: Model) -> None:
     """Store a new row, as `row.save(force_insert=True)` does."""
     insert_all([row])
 
 
 def insert_all(rows: Sequence[Model]) -> None:
-    """Store new rows of one model, in the order given."""
-    statement, fields, returned = _insertion(type(rows[0]))
+    """Store new rows, in the order given."""
+    for row, done in zip(rows, run_all([insertion(row) for row in rows]), strict=True):
+        inserted(row, done)
+
+
+def insertion(row: Model) -> Step:
+    """What stores a new row; `inserted` is to be told when it did."""
+    statement, fields, _ = _insertion(type(row))
     database = connections[DEFAULT_DB_ALIAS]
-    values = [[given.prepared(given.field.pre_save(row, True), database) for given in fields] for row in rows]
-    for row, done in zip(rows, run_each(statement, values), strict=True):
-        if returned:
-            row.pk = done.row[0]
-        row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
+    return Step(statement, [given.prepared(given.field.pre_save(row, True), database) for given in fields])
+
+
+def inserted(row: Model, done: Done) -> None:
+    """Give the object what the database gave the row."""
+    if done.found:
+        row.pk = done.found[0][0]
+    row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
 
 
 class Change(NamedTuple):
@@ -161,9 +222,16 @@ class Change(NamedTuple):
     conditions: Mapping[str, Any]
     values: Mapping[str, Any]
 
+    @property
+    def step(self) -> Step:
+        statement, fields = _update(type(self.row), tuple(self.values), tuple(self.conditions))
+        database = connections[DEFAULT_DB_ALIAS]
+        every = (*self.values.values(), self.row.pk, *self.conditions.values())
+        return Step(statement, [given.prepared(value, database) for given, value in zip(fields, every, strict=True)])
+
     def make(self) -> bool:
         """Change the row and the object; False, and nothing changed, where the conditions do not hold."""
-        changed = update_all([self])[0]
+        changed = bool(run_all([self.step])[0].rows)
         if changed:
             self.apply()
         return changed
@@ -172,60 +240,6 @@ class Change(NamedTuple):
         """Give the object what the row has."""
         for name, value in self.values.items():
             setattr(self.row, name, value)
-
-
-def update_all(changes: Sequence[Change]) -> list[bool]:
-    """Which of these took place. All are of the same fields of one model; the objects stay as they are."""
-    row, conditions, values = changes[0]
-    statement, fields = _update(type(row), tuple(values), tuple(conditions))
-    database = connections[DEFAULT_DB_ALIAS]
-    prepared = [
-        [given.prepared(value, database) for given, value in zip(fields, _values_of(change), strict=True)]
-        for change in changes
-    ]
-    return [bool(done.rows) for done in run_each(statement, prepared)]
-
-
-def _values_of(change: Change) -> tuple[Any, ...]:
-    return (*change.values.values(), change.row.pk, *change.conditions.values())
-
-
-class Done(NamedTuple):
-    """How many rows a statement changed or found, and the first that it answered."""
-
-    rows: int
-    row: tuple[Any, ...]
-
-
-def run_each(statement: str, many: Sequence[Sequence[Any]]) -> list[Done]:
-    """Run a statement with each of these lists of values; PostgreSQL gets them all at once, and commits them at once.
-
-    They are in the order of `many`, which is also that in which rows are locked.
-    """
-    database: Any = connections[DEFAULT_DB_ALIAS]
-    if len(many) > 1 and database.vendor == "postgresql" and not database.queries_logged:
-        return _run_at_once(database, statement, many)
-    with cursor() as run:
-        return [_run(run, statement, values) for values in many]
-
-
-def _run(run: CursorWrapper, statement: str, values: Sequence[Any]) -> Done:
-    run.execute(statement, values)
-    return Done(run.rowcount, (run.fetchone() or ()) if run.description else ())
-
-
-def _run_at_once(database: Any, statement: str, many: Sequence[Sequence[Any]]) -> list[Done]:
-    """Django's own `executemany` keeps the answers to itself."""
-    database.ensure_connection()
-    database.validate_no_broken_transaction()
-    done = []
-    with database.wrap_database_errors, database.Database.Cursor(database.connection) as run:
-        run.executemany(statement, many, returning=True)
-        more = True
-        while more:
-            done.append(Done(run.rowcount, (run.fetchone() or ()) if run.description else ()))
-            more = run.nextset()
-    return done
 
 
 class _Given:

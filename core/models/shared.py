@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import groupby
 
 from django.db import connection, transaction
 
@@ -30,12 +29,9 @@ def make(change: Change) -> bool:
 def make_all(changes: Sequence[Change]) -> list[bool]:
     """Which of these took place, in one transaction; the objects stay as they are."""
     order = sorted(range(len(changes)), key=lambda each: changes[each].row.pk)
-    made: list[bool] = []
     with transaction.atomic():
-        # Nearly all change the same columns, and so many of them are one round trip.
-        for _, alike in groupby(order, key=lambda each: tuple(changes[each].values)):
-            made.extend(direct.update_all([changes[each] for each in alike]))
-    took_place = dict(zip(order, made, strict=True))
+        done = direct.run_all([changes[each].step for each in order])
+    took_place = {each: bool(one.rows) for each, one in zip(order, done, strict=True)}
     return [took_place[each] for each in range(len(changes))]
 
 

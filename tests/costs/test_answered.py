@@ -6,17 +6,19 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.db.models import Sum
 
-from core.costs import answered
+from core.costs import answered, ledger
 from core.costs.answered import Answered, settle_all
 from core.costs.budgets import reserve
 from core.costs.ledger import Exchange, book
 from core.execution.lease import lease_time
+from core.hints.together import APART
 from core.models import Budget, BudgetNotice, BudgetWindow, Call, CostRecord, PendingRollup, Prompt, Reservation, User
 
 MODEL = "claude-haiku-5-5"
@@ -91,6 +93,10 @@ def figures(settled: list[Answered]) -> list[Any]:
     ]
 
 
+def by_itself(one: Answered) -> bool:
+    return ledger.settle(one.call, one.exchange, partial(one.call.succeed, dict(one.answer)))
+
+
 def windows() -> list[Any]:
     return list(BudgetWindow.objects.order_by("pk").values_list("spent", "reserved"))
 
@@ -99,11 +105,13 @@ def test_together_is_the_same_as_one_by_one(running: MakeCall) -> None:
     alone, group = some_of_each(running, "alone"), some_of_each(running, "group")
     before = windows()
 
-    one_by_one = [answered.settle(each) for each in alone]
+    one_by_one = [by_itself(each) for each in alone]
     after_alone = windows()
     together = settle_all(group)
 
-    assert one_by_one == together == [True] * 4 + [False] + [True] * 4
+    assert one_by_one == [True] * 4 + [False] + [True] * 4
+    assert together == [True] * 4 + [APART] + [True] * 4
+    assert not answered.settle(group[4])
     assert figures(group) == figures(alone)
     changed = [[now - then for now, then in zip(*pair, strict=True)] for pair in zip(after_alone, before, strict=True)]
     again = [[now - then for now, then in zip(*pair, strict=True)] for pair in zip(windows(), after_alone, strict=True)]
