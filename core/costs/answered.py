@@ -61,8 +61,8 @@ def settle_all(group: Sequence[Answered]) -> list[bool | Apart]:
     for each in ended.calls:
         each.change.apply()
         each.answered.call.only_record = records.get(each.answered.call.pk)
-    done = {each.answered.call.pk for each in ended.calls}
-    return [True if each.call.pk in done else APART for each in group]
+    done = {id(each.answered) for each in ended.calls}
+    return [True if id(each) in done else APART for each in group]
 
 
 class _One(NamedTuple):
