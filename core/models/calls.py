@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
-from django.db import connection, models
+from django.db import connection, models, transaction
 from django.db.models import ExpressionWrapper, F, Q, Value
 from django.db.models.functions import Coalesce
 from django.urls import reverse
@@ -107,8 +107,14 @@ class CallQuerySet(models.QuerySet["Call"]):
         return self.filter(pk__in=list(tokens), lease_token__in=list(tokens.values()), status=Call.Status.RUNNING)
 
     def renew(self, lease: dt.timedelta) -> int:
-        """Let these calls' leases end so much later than now; answers of how many."""
-        return self.update(lease_until=clock.after(lease))
+        """Let these calls' leases end so much later than now; answers of how many.
+
+        Their rows are locked in the order of their keys, as by threads that share a transaction: otherwise each could
+        wait for the other.
+        """
+        with transaction.atomic():
+            locked = list(self.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
+            return Call.objects.filter(pk__in=locked).update(lease_until=clock.after(lease))
 
     def claim(self, call_id: uuid.UUID, lease: dt.timedelta) -> Call | None:
         """Take a runnable call for this process, or answer None where somebody else has it or it is not to run.
