@@ -19,7 +19,6 @@ import threading
 import time
 import uuid
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
 from django.db import connection, connections, transaction
@@ -158,12 +157,19 @@ def _accepted(number: int) -> list[Any]:
 
 def _settle(call: Any) -> None:
     """As `execution` ends a call, whole: its answer, its record, its budget."""
-    from core.costs.ledger import Exchange, settle
+    from core.costs.answered import Answered, settle
+    from core.costs.ledger import Exchange
 
     request_id = f"req_{uuid.uuid4()}"
     exchange = Exchange(model="bench", request_id=request_id, raw_usage=USAGE, complete=True)
-    end = partial(call.succeed, text="Done.", content=[], stop_reason="end_turn", model="bench", request_id=request_id)
-    settle(call, exchange, end)
+    answer = {"text": "Done.", "content": [], "stop_reason": "end_turn", "model": "bench", "request_id": request_id}
+    assert settle(Answered(call, exchange, answer))
+
+
+def _succeeded(calls: list[Any]) -> int:
+    from core.models import Call
+
+    return Call.objects.filter(pk__in=[call.pk for call in calls], status="succeeded").count()
 
 
 # How many calls were settled, and from when to when by the machine's own clock.
@@ -196,7 +202,10 @@ def _settle_by_threads(threads: int, start: Any = None) -> Stretch:
     began = time.monotonic()
     for worker in workers:
         worker.join()
-    return threads * EACH, began, time.monotonic()
+    ended = time.monotonic()
+    settled = _succeeded([call for share in shares for call in share])
+    assert settled == threads * EACH, f"{settled} calls were settled"
+    return settled, began, ended
 
 
 def _process(threads: int, start: Any, stretches: Any) -> None:
