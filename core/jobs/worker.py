@@ -7,8 +7,6 @@ while Redis or the database is away it waits.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import logging
 import threading
 import time
@@ -52,8 +50,6 @@ POP = 1
 SHORT_POP = 0.05
 PAUSE = 1.0
 ANSWER = 10
-# glibc's name for the number of heaps, see mallopt(3), and how many there are to be.
-M_ARENA_MAX, HEAPS = -8, 2
 
 
 class Unhurried(BaseDeathPenalty):
@@ -64,16 +60,6 @@ class Unhurried(BaseDeathPenalty):
 
     def cancel_death_penalty(self) -> None:
         pass
-
-
-def share_heaps() -> None:
-    """Let all threads of this process share two heaps.
-
-    The C library gives each few threads one of their own, and what hundreds of threads leave free in theirs serves no
-    other. Elsewhere than with glibc there is nothing to set.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, HEAPS)
 
 
 class CallWorker(BaseWorker):
@@ -98,7 +84,6 @@ class CallWorker(BaseWorker):
 
     def work(self, burst: bool = False, max_jobs: int | None = None, **options: Any) -> bool:  # type: ignore[override]
         """Run jobs until a signal, or with `burst` until there are none. Answers whether there were any."""
-        share_heaps()
         # 1.3 s now, instead of for the first call.
         client.preload()
         self._install_signal_handlers()  # type: ignore[no-untyped-call]
