@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 
 import django_rq
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connections, transaction
 from django.utils.module_loading import import_string
 
 from core.batches.leases import LEASE
@@ -16,6 +15,7 @@ from core.bulk import clock
 from core.jobs import batches as jobs
 from core.models import Batch, BatchPart
 from tests.batches.conftest import tended
+from tests.locks import until_somebody_waits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -54,23 +54,13 @@ def test_of_two_who_take_a_part_at_the_same_moment_one_has_it(begin: Callable[..
         first = BatchPart.objects.claim(part.pk, LEASE)
         # It has found the part free, and waits for its row.
         other.start()
-        _until_somebody_waits()
+        until_somebody_waits()
     other.join(30)
 
     assert first is not None
     assert second == [None]
     part.refresh_from_db()
     assert part.lease_token == first.lease_token
-
-
-def _until_somebody_waits() -> None:
-    """SQLite has one writer at a time, who is waited for wherever the other one is."""
-    deadline = time.monotonic() + 20
-    while connection.vendor == "postgresql" and time.monotonic() < deadline:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            if cursor.fetchone()[0]:
-                return
 
 
 def test_a_part_that_is_being_sent_is_not_sent_once_more(begin: Callable[..., Batch]) -> None:

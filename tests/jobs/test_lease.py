@@ -14,6 +14,7 @@ from pytest_django import Settings
 from core.execution.run import run_call
 from core.intake.accept import accept
 from core.models import Call, Prompt, User
+from tests.locks import until_somebody_waits
 
 
 @pytest.mark.django_db(transaction=True)
@@ -51,18 +52,7 @@ def test_leases_are_renewed_in_the_order_in_which_threads_that_share_a_transacti
         with transaction.atomic():
             Call.objects.select_for_update().get(pk=early.pk)
             renewing = pool.submit(renew)
-            wait_until_somebody_waits()
+            until_somebody_waits()
             # It holds nothing yet that comes after what it waits for.
             Call.objects.select_for_update(nowait=True).get(pk=late.pk)
         assert renewing.result(30) == 2
-
-
-def wait_until_somebody_waits() -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            if cursor.fetchone()[0]:
-                return
-        time.sleep(0.01)
-    raise AssertionError("nobody waits")

@@ -14,6 +14,7 @@ from django.utils import timezone
 from core.models import ClosedMonth, User
 from core.reports.closing import ClosingError, closable, close
 from core.reports.rollups import roll_up_all
+from tests.locks import until_somebody_waits
 from tests.reports.conftest import MakeRecord
 
 CLOSE, LIST = "/admin/core/closedmonth/close/", "/admin/core/closedmonth/"
@@ -97,20 +98,10 @@ def test_closing_waits_for_a_booking_that_is_under_way(spent: MakeRecord, financ
     with transaction.atomic():
         assert not ClosedMonth.objects.filter(first_day=MAY).exists()
         closing.start()
-        _until_somebody_waits_for_a_lock()
+        until_somebody_waits()
         spent("3", MAY)
     closing.join()
     assert amounts == [3]
-
-
-def _until_somebody_waits_for_a_lock() -> None:
-    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'core_closedmonth'::regclass"
-    with connection.cursor() as cursor:
-        for _ in range(100_000):
-            cursor.execute(waiting)
-            if cursor.fetchone()[0]:
-                return
-    raise AssertionError("nobody waited")
 
 
 def _last_month() -> dt.date:
