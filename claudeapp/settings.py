@@ -214,6 +214,7 @@ DEFAULT_FROM_EMAIL = environment.text("EMAIL_FROM", "claudeapp@localhost")
 
 # --- Language and time ---
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = "claudeapp.formats"
 TIME_ZONE = environment.time_zone("TIME_ZONE", "UTC")
 USE_I18N = True
 USE_TZ = True

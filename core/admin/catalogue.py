@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -39,7 +40,7 @@ class ClaudeModelAdmin(ReadOnly, ModelAdmin[ClaudeModel]):
         ("What it is", {"fields": ("display_name", "id", "line", "state", "used_by")}),
         ("When", {"fields": ("released_at", "deprecated_at", "retires_at", "synced_at")}),
         ("What it costs, USD per million tokens", {"fields": (("price_in", "price_out"),)}),
-        ("What it takes", {"fields": (("max_input_tokens", "max_tokens"), "capabilities")}),
+        ("What it takes", {"fields": (("longest_input", "longest"), "able")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ClaudeModel]:
@@ -47,7 +48,7 @@ class ClaudeModelAdmin(ReadOnly, ModelAdmin[ClaudeModel]):
         return counted
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:  # noqa: ARG002 - Django's
-        return ["state", "used_by", "price_in", "price_out"]
+        return ["state", "used_by", "price_in", "price_out", "longest_input", "longest", "able"]
 
     @display(description="State", label=_LIFECYCLES, ordering="lifecycle")
     def state(self, model: ClaudeModel) -> str:
@@ -70,6 +71,14 @@ class ClaudeModelAdmin(ReadOnly, ModelAdmin[ClaudeModel]):
     @display(description="Longest answer")
     def longest(self, model: ClaudeModel) -> str:
         return f"{whole(model.max_tokens)} tokens" if model.max_tokens else "unknown"
+
+    @display(description="Longest input")
+    def longest_input(self, model: ClaudeModel) -> str:
+        return f"{whole(model.max_input_tokens)} tokens" if model.max_input_tokens else "unknown"
+
+    @display(description="What it can do")
+    def able(self, model: ClaudeModel) -> str:
+        return ", ".join(_able(model.capabilities)) or "unknown"
 
     @display(description="Used in", ordering="prompt_count")
     def used(self, model: Any) -> str:
@@ -107,6 +116,14 @@ class ClaudeModelAdmin(ReadOnly, ModelAdmin[ClaudeModel]):
         except ClaudeError as error:
             messages.error(request, f"Claude did not list its models, so nothing has changed: {error.message}")
         return HttpResponseRedirect(reverse("admin:core_claudemodel_changelist"))
+
+
+def _able(capabilities: Any) -> Iterator[str]:
+    """What is supported, from the API's tree, in words: «batch», «effort (high, low)»."""
+    for name, node in sorted(capabilities.items()):
+        if isinstance(node, dict) and node.get("supported"):
+            parts = ", ".join(_able({**node, **node.get("types", {})}))
+            yield f"{name.replace('_', ' ')} ({parts})" if parts else name.replace("_", " ")
 
 
 def _price_today(model: ClaudeModel) -> Price | None:

@@ -15,9 +15,9 @@ from django.utils.html import format_html, format_html_join
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from core.admin.base import ModelAdmin, display, signed_in, without_links
+from core.admin.base import ModelAdmin, display, in_the_way, signed_in, without_links
 from core.admin.deletion import Explained
-from core.models import User
+from core.models import Budget, Key, Prompt, User
 
 if TYPE_CHECKING:
     _UserBase = PlainUserAdmin[User]
@@ -93,12 +93,19 @@ class PermissionChoice(_PermissionBase):
         return obj.name
 
 
+class WithPassword(UserCreationForm):  # type: ignore[misc]  # the theme has no types
+    """Everybody signs in with a password here: Django's choice of going without one leads nowhere."""
+
+    usable_password = None
+
+
 @admin.register(User)
 class UserAdmin(Explained, _UserBase):
     """People. Nobody can give what they do not have, or touch the account of somebody who may do more."""
 
     form = UserChangeForm
-    add_form = UserCreationForm
+    add_form = WithPassword
+    add_form_template = "admin/change_form.html"
     change_password_form = AdminPasswordChangeForm
     sortable_by = ("username", "last_login")
     list_display = ("username", "full_name", "email", "roles", "is_active", "is_staff", "last_login")
@@ -118,7 +125,7 @@ class UserAdmin(Explained, _UserBase):
         (
             "Who it is",
             {
-                "fields": ("username", "usable_password", "password1", "password2"),
+                "fields": ("username", "password1", "password2"),
                 "description": "After saving, choose this person's roles.",
             },
         ),
@@ -192,6 +199,19 @@ class GroupAdmin(_GroupBase):
     def meaning(self, group: Group) -> str:
         return ROLES_EXPLAINED.get(group.name, "made here")
 
+    def get_deleted_objects(
+        self,
+        objs: Any,
+        request: HttpRequest,  # noqa: ARG002 - Django's
+    ) -> tuple[list[Any], dict[str, int], set[str], list[str]]:
+        """A role that somebody has, or that opens or limits something, is kept: nobody is locked out by its end."""
+        kept = [
+            f"«{group}» is held by {', '.join(held)}. Take it from them first."
+            for group in objs
+            if (held := _held(group))
+        ]
+        return [str(group) for group in objs], {"roles": len(objs)}, set(), kept
+
     def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
         return super().has_change_permission(request, obj) and self._within(request, obj)
 
@@ -203,6 +223,18 @@ class GroupAdmin(_GroupBase):
 
     def formfield_for_manytomany(self, db_field: Any, request: Any = None, **kwargs: Any) -> Any:  # noqa: ARG002
         return PermissionChoice(grantable(signed_in(request)))
+
+
+def _held(group: Group) -> list[str]:
+    """What names the group: «2 people», «1 prompt»."""
+    counts = {
+        ("person", "people"): User.objects.filter(groups=group).count(),
+        ("prompt", "prompts"): Prompt.objects.filter(groups=group).count(),
+        ("key", "keys"): Key.objects.filter(groups=group).count(),
+        ("budget", "budgets"): Budget.objects.filter(group=group).count(),
+    }
+    named = [f"{count} {one if count == 1 else many}" for (one, many), count in counts.items() if count]
+    return [*named, *in_the_way(group)]
 
 
 def roles_explained() -> str:

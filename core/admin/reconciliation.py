@@ -55,7 +55,6 @@ class ReconciliationAdmin(ReadOnly, ModelAdmin[Reconciliation]):
     ordering = ("-day", "-id")
     sortable_by = ()
     list_per_page = 50
-    show_full_result_count = False
     actions = None
 
     def has_module_permission(self, request: HttpRequest) -> bool:

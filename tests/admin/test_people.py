@@ -79,16 +79,14 @@ def test_an_administrator_does_not_set_the_password_of_somebody_who_may_do_more(
     client = as_(administrator)
     for user in (root, editor):
         page = reverse("admin:auth_user_password_change", args=[user.pk])
-        answer = client.post(
-            page, {"password1": "Taken-over-1", "password2": "Taken-over-1", "usable_password": "true"}
-        )
+        answer = client.post(page, {"password1": "Taken-over-1", "password2": "Taken-over-1"})
         assert answer.status_code == 403
         assert User.objects.get(pk=user.pk).check_password("secret")
 
 
 def test_an_administrator_sets_the_password_of_an_editor(as_: SignIn, administrator: User, editor: User) -> None:
     page = reverse("admin:auth_user_password_change", args=[editor.pk])
-    new = {"password1": "A-new-one-42", "password2": "A-new-one-42", "usable_password": "true"}
+    new = {"password1": "A-new-one-42", "password2": "A-new-one-42"}
     assert as_(administrator).post(page, new).status_code == 302
     assert User.objects.get(pk=editor.pk).check_password("A-new-one-42")
 
@@ -123,9 +121,27 @@ def test_a_superuser_may_make_another(as_: SignIn, root: User, editor: User) -> 
     assert User.objects.get(pk=editor.pk).is_superuser
 
 
+def test_a_role_that_somebody_has_is_not_deleted(as_: SignIn, administrator: User) -> None:
+    page = reverse("admin:auth_group_delete", args=[Group.objects.get(name="Administrator").pk])
+    client = as_(administrator)
+    assert "«Administrator» is held by 1 person. Take it from them first." in client.get(page).content.decode()
+    client.post(page, {"post": "yes"})
+    assert Group.objects.filter(name="Administrator").exists()
+
+
+def test_a_role_that_nothing_names_is_deleted_without_a_list_of_its_permissions(
+    as_: SignIn, root: User, secret_group: Group
+) -> None:
+    page = reverse("admin:auth_group_delete", args=[secret_group.pk])
+    client = as_(root)
+    assert "permission" not in client.get(page).content.decode().split("Objects")[1]
+    assert client.post(page, {"post": "yes"}).status_code == 302
+    assert not Group.objects.filter(pk=secret_group.pk).exists()
+
+
 def test_a_person_is_added_and_the_roles_are_explained(as_: SignIn, administrator: User) -> None:
     client = as_(administrator)
-    new = {"username": "new", "password1": "A-new-one-42", "password2": "A-new-one-42", "usable_password": "true"}
+    new = {"username": "new", "password1": "A-new-one-42", "password2": "A-new-one-42"}
     made = client.post(reverse("admin:core_user_add"), new)
     assert made.status_code == 302
     page = client.get(made["Location"]).content.decode()

@@ -12,9 +12,9 @@ from django.test import Client
 
 from core.bulk import clock, runs
 from core.models import Batch, Budget, BudgetWindow, BulkRun, Call, CorrectedLine, UploadPiece
-from tests.batches.test_clock import _until_somebody_waits
 from tests.bulk.conftest import started
 from tests.bulk.test_story import csv_of, text_of
+from tests.locks import until_somebody_waits
 
 pytestmark = pytest.mark.django_db
 
@@ -101,7 +101,7 @@ def test_a_table_that_is_just_being_started_is_not_removed(page: Client, upload:
         mine = BulkRun.objects.get(pk=run.pk)
         assert mine.ask_to_start(mine.revision, live=False, skip_faulty=False, address="")
         other.start()
-        _until_somebody_waits()
+        until_somebody_waits()
     other.join(30)
     assert removed == [False]
     assert BulkRun.objects.get().state == "starting"

@@ -46,5 +46,9 @@
         });
     };
 
-    document.addEventListener("DOMContentLoaded", () => follow(document.getElementById("answer")));
+    document.addEventListener("DOMContentLoaded", () => {
+        follow(document.getElementById("answer"));
+        // The theme has no landmark for what a page is about.
+        document.getElementById("content")?.setAttribute("role", "main");
+    });
 })();

@@ -1,0 +1,1 @@
+"""How are dates and times written, where Django writes them by itself?"""
