@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import logging
 import uuid
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -24,6 +23,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from core.live.channel import key_of
+from core.live.reading import Entries, Reader
+from core.live.tasks import end, of_nobody
 from core.models import Call
 
 log = logging.getLogger(__name__)
@@ -32,8 +33,8 @@ log = logging.getLogger(__name__)
 GATHER = 0.05
 # Seconds that a connection or an answer may take, and between two tries.
 QUICKLY = 2.0
-# Those who are woken together read one after another through so many connections, and may wait so many seconds.
-READERS, QUEUING = 20, 15.0
+# Connections: one hears, one reads, and one is being made anew. Seconds that may be waited for one.
+CONNECTIONS, QUEUING = 3, 15.0
 # What is said of a call that was deleted while somebody watched.
 GONE = "gone"
 
@@ -44,7 +45,7 @@ class Hub:
     def __init__(self) -> None:
         pool = aredis.BlockingConnectionPool.from_url(
             settings.REDIS_URL,
-            max_connections=READERS + 1,
+            max_connections=CONNECTIONS,
             timeout=QUEUING,
             decode_responses=True,
             protocol=2,
@@ -52,7 +53,8 @@ class Hub:
             socket_timeout=QUICKLY + 3,
             retry=Retry(NoBackoff(), 0),
         )
-        self.redis = aredis.Redis(connection_pool=pool)
+        self._redis = aredis.Redis(connection_pool=pool)
+        self._reader = Reader(self._redis)
         self._watchers: dict[str, set[asyncio.Event]] = {}
         self._changed = asyncio.Event()
         self._listening: asyncio.Task[None] | None = None
@@ -66,7 +68,7 @@ class Hub:
         news = asyncio.Event()
         self._watchers.setdefault(key, set()).add(news)
         if self._listening is None:
-            self._listening = _of_nobody(self._listen())
+            self._listening = of_nobody(self._listen())
         self._changed.set()
         return news
 
@@ -80,13 +82,13 @@ class Hub:
             # Whoever comes now begins another one.
             _hubs.pop(asyncio.get_running_loop(), None)
             # To its end, also where this watcher is cut off once more meanwhile.
-            self._closing = _of_nobody(self._close())
+            self._closing = of_nobody(self._close())
             await asyncio.shield(self._closing)
 
     async def _listen(self) -> None:
         while True:
             try:
-                async with self.redis.pubsub() as pubsub:
+                async with self._redis.pubsub() as pubsub:
                     self._subscribing = asyncio.create_task(self._subscribe(pubsub))
                     await self._hear(pubsub, self._subscribing)
             except RedisError as error:
@@ -94,7 +96,7 @@ class Hub:
             except Exception:
                 log.exception("calls are followed in the database")
             # There is one at a time, for it takes note of what changed.
-            await _end(self._subscribing)
+            await end(self._subscribing)
             await asyncio.sleep(QUICKLY)
 
     async def _subscribe(self, pubsub: Any) -> None:
@@ -129,12 +131,16 @@ class Hub:
             for news in self._watchers.get(key, ()):
                 news.set()
 
+    async def read(self, key: str, position: str) -> Entries:
+        """What was said under `key` behind `position`; nothing without Redis."""
+        return await self._reader.read(key, position)
+
     async def status(self, call_id: uuid.UUID) -> str:
         """How far the call is; GONE where it was deleted, empty where the database does not say."""
         if call_id not in self._asked:
             self._asked[call_id] = asyncio.get_running_loop().create_future()
         if self._asking is None:
-            self._asking = _of_nobody(self._ask())
+            self._asking = of_nobody(self._ask())
         return await asyncio.shield(self._asked[call_id])
 
     async def _ask(self) -> None:
@@ -151,26 +157,9 @@ class Hub:
 
     async def _close(self) -> None:
         for task in (self._listening, self._subscribing, self._asking):
-            await _end(task)
-        await self.redis.aclose(close_connection_pool=True)
-
-
-def _of_nobody(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """A task for all watchers: of the request in which it happens to begin it knows nothing, and outlives it."""
-    return asyncio.get_running_loop().create_task(work, context=contextvars.Context())
-
-
-async def _end(task: asyncio.Task[None] | None) -> None:
-    """Cancel a task until it has ended; how it did is no news any more.
-
-    Once may not do: until Python 3.12 `asyncio.wait_for`, by which redis-py reads and writes, loses a cancellation that
-    comes together with what it waits for.
-    """
-    while task and not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=GATHER)
-    if task and not task.cancelled():
-        task.exception()
+            await end(task)
+        await self._reader.close()
+        await self._redis.aclose(close_connection_pool=True)
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

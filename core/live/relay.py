@@ -5,28 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 import re
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, NamedTuple
 
-from redis.exceptions import RedisError
-
 from core.live.channel import key_of
 from core.live.hub import GONE, Hub, watching
+from core.live.reading import Entries
 from core.models import Call
-
-log = logging.getLogger(__name__)
 
 # Seconds between two looks into the database while the stream is silent: it says when a call ended unseen.
 PATIENCE = 2.0
 ENDS = frozenset({*Call.FINISHED, GONE})
-_EVENT_ID = re.compile(r"^\d+-\d+$")
-
-
-# Of a stream: each with its position and fields.
-Entries = list[tuple[str, dict[str, str]]]
+# Two numbers of 64 bits at most, in Redis' own writing.
+_EVENT_ID = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 
 
 class Heard(NamedTuple):
@@ -58,7 +51,7 @@ async def events(call_id: uuid.UUID, last_event_id: str = "") -> AsyncIterator[s
 
 async def hear(call_id: uuid.UUID, last_event_id: str = "") -> AsyncGenerator[Heard]:
     """What happens to a call from behind `last_event_id` until it ends, as `events` says."""
-    position = last_event_id if _EVENT_ID.match(last_event_id) else "0-0"
+    position = last_event_id if _EVENT_ID.fullmatch(last_event_id) else "0-0"
     async with watching(call_id) as (hub, news):
         woken = True
         while True:
@@ -71,7 +64,7 @@ async def hear(call_id: uuid.UUID, last_event_id: str = "") -> AsyncGenerator[He
             if not woken:
                 status = await hub.status(call_id)
                 # It may have said its last words and ended since they were read.
-                for word in _words(await _read(hub, call_id, position) if status in ENDS and not ended else []):
+                for word in _words(await hub.read(key_of(call_id), position) if status in ENDS and not ended else []):
                     yield word
                 yield Heard("ended" if status in ENDS else "status", status) if status else Heard("")
                 if status in ENDS:
@@ -86,21 +79,13 @@ def _words(entries: Entries) -> list[Heard]:
 async def _read_news(hub: Hub, call_id: uuid.UUID, position: str, news: asyncio.Event) -> Entries:
     # First, so that what is said while it is read is read the next time.
     news.clear()
-    return await _read(hub, call_id, position)
+    return await hub.read(key_of(call_id), position)
 
 
 async def _heard(news: asyncio.Event) -> bool:
     """Whether there was something new within `PATIENCE` seconds."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(news.wait(), PATIENCE)
+    if not news.is_set():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                await news.wait()
     return news.is_set()
-
-
-async def _read(hub: Hub, call_id: uuid.UUID, position: str) -> Entries:
-    """The entries behind `position`; none without Redis."""
-    try:
-        entries: Any = await hub.redis.xrange(key_of(call_id), f"({position}")
-    except RedisError as error:
-        log.warning("call %s is followed in the database: %s", call_id, error)
-        return []
-    return list(entries)

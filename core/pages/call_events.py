@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 
-from asgiref.sync import sync_to_async
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
@@ -12,11 +11,11 @@ from core.live.relay import events
 from core.pages.access import visible_calls
 
 
-async def call_events(request: HttpRequest, call_id: uuid.UUID) -> HttpResponseBase:
+def call_events(request: HttpRequest, call_id: uuid.UUID) -> HttpResponseBase:
     """Server-sent events of a call that the visitor may see; `Last-Event-ID` resumes."""
     if request.method != "GET":
         return HttpResponse(status=405, headers={"Allow": "GET"})
-    if not await sync_to_async(_may_watch)(request, call_id):
+    if not _may_watch(request, call_id):
         return HttpResponse("There is no such call, or it is not yours.\n", status=404, content_type="text/plain")
     stream = events(call_id, request.headers.get("Last-Event-ID", ""))
     return StreamingHttpResponse(

@@ -28,6 +28,8 @@ from tests.bench.gateway.servers import clients_of
 
 ROOT = Path(__file__).parents[2]
 LONGEST_WAIT = 30.0
+# Requests that a test makes at the same moment, at most.
+MOST_AT_ONCE = 50
 MODEL = "claude-haiku-5-5"
 
 
@@ -111,7 +113,8 @@ def api(simulator: Simulator, django_db_setup: None) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def web(simulator: Simulator, django_db_setup: None) -> Iterator[Server]:
     """The process for pages, which serves programs too: an event loop."""
-    with served("web") as server:
+    # It keeps the threads that it needed for as many requests as came together.
+    with served("web", pool=MOST_AT_ONCE) as server:
         yield server
 
 

@@ -13,11 +13,11 @@ from django.test import Client
 
 from core.models import Budget, BudgetWindow, Call, CostRecord, Reservation
 from core.simulator.server import Simulator
-from tests.gateway.conftest import Program, Server, question, until
+from tests.gateway.conftest import MOST_AT_ONCE, Program, Server, question, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-CLIENTS = 50
+CLIENTS = MOST_AT_ONCE
 TEXT = "[[simulate: long tokens=400]] [[simulate: slow seconds=0.2]] Tell me."
 
 
@@ -58,7 +58,7 @@ def test_fifty_programs_that_leave_leave_nothing_behind(server: Server, program:
     window = BudgetWindow.objects.get()
     assert (window.reserved, window.spent) == (Decimal(0), spent)
     until(lambda: server.clients() <= connected, "the connections' end")
-    # gunicorn keeps the threads of its pool; those of the streams are gone.
+    # The threads of the pool are kept; those of the streams are gone.
     until(lambda: server.threads() <= idle + server.pool, "the threads' end")
     if connection.vendor == "postgresql":
         until(lambda: connections_at_work() == 0, "the database connections' end")

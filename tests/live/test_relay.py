@@ -19,11 +19,12 @@ from pytest_django import Settings
 
 from core.hints import logs
 from core.hints.connection import quick_redis
-from core.live import channel, hub, relay
+from core.live import channel, hub, relay, tasks
 from core.live import outbox as outbox_module
 from core.live.channel import Publisher, text_so_far
-from core.live.hub import READERS
+from core.live.hub import CONNECTIONS
 from core.live.outbox import MOST_PIECES, Told, outbox
+from core.live.reading import Entries
 from core.models import Call
 
 Event = tuple[str, str, object]
@@ -90,7 +91,7 @@ def test_the_last_event_id_resumes_behind_it_exactly(call: Call) -> None:
         assert follow(call.pk, event_id)[:-1] == whole[index + 1 : -1]
 
 
-@pytest.mark.parametrize("nonsense", ["", "x", "$", "1-1; FLUSHALL", "-1"])
+@pytest.mark.parametrize("nonsense", ["", "x", "$", "1-1; FLUSHALL", "-1", "١-٢", f"{10**20}-0"])
 def test_a_senseless_event_id_starts_from_the_beginning(call: Call, nonsense: str) -> None:
     Publisher(call.pk).text("a")
     finish(call)
@@ -154,7 +155,7 @@ def test_many_watchers_share_few_connections(call: Call) -> None:
     async def all_listen() -> tuple[list[list[str]], int]:
         before = len(await asyncio.to_thread(quick_redis().client_list))
         heard: list[list[str]] = [[] for _ in range(watchers)]
-        tasks = [asyncio.create_task(listen(blocks)) for blocks in heard]
+        watching = [asyncio.create_task(listen(blocks)) for blocks in heard]
         await asyncio.sleep(0.5)
         connections = len(await asyncio.to_thread(quick_redis().client_list)) - before
         publisher = Publisher(call.pk)
@@ -162,16 +163,54 @@ def test_many_watchers_share_few_connections(call: Call) -> None:
         await asyncio.to_thread(publisher.text, "word")
         await sync_to_async(finish)(call)
         await asyncio.to_thread(publisher.ended, Call.Status.SUCCEEDED)
-        await asyncio.gather(*tasks)
+        await asyncio.gather(*watching)
         return heard, connections
 
     heard, connections = async_to_sync(all_listen)()
 
-    assert connections <= READERS + 3
+    assert connections <= CONNECTIONS + 3
     for blocks in heard:
         text = "".join(blocks)
         assert 'event: text\ndata: "word"' in text
         assert 'event: ended\ndata: "succeeded"' in text
+
+
+def test_watchers_that_are_woken_together_read_together(db: None) -> None:
+    """Each its own words, and what is behind its own place in them."""
+    calls = [Call.objects.create(status=Call.Status.RUNNING) for _ in range(40)]
+    for number, each in enumerate(calls):
+        Publisher(each.pk).text(f"{number} ")
+    outbox().flush()
+
+    async def read() -> tuple[list[Entries], int]:
+        async with hub.watching(uuid.uuid4()) as (here, _):
+            await here.read(channel.key_of(calls[0].pk), "0-0")
+            before = await asyncio.to_thread(commands)
+            found = await asyncio.gather(*(here.read(channel.key_of(each.pk), "0-0") for each in calls))
+            asked = await asyncio.to_thread(commands) - before
+            position = found[0][0][0]
+            again = await asyncio.gather(
+                *(here.read(channel.key_of(calls[0].pk), place) for place in (position, "0-0", position))
+            )
+            assert [len(each) for each in again] == [0, 1, 0]
+            return list(found), asked
+
+    found, asked = async_to_sync(read)()
+    assert [entries[0][1]["data"] for entries in found] == [f"{number} " for number in range(40)]
+    assert asked < 10
+
+
+def test_who_asks_what_redis_cannot_answer_takes_nobody_along(call: Call) -> None:
+    Publisher(call.pk).text("word")
+    outbox().flush()
+    quick_redis().set("claudeapp:live:no-stream", "x")
+
+    async def read() -> list[Entries]:
+        async with hub.watching(uuid.uuid4()) as (here, _):
+            keys = ["claudeapp:live:no-stream", channel.key_of(call.pk)]
+            return list(await asyncio.gather(*(here.read(key, "0-0") for key in keys)))
+
+    assert [[fields["data"] for _, fields in entries] for entries in async_to_sync(read)()] == [[], ["word"]]
 
 
 def test_a_watcher_is_woken_and_does_not_wait_for_the_next_look(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,7 +344,9 @@ def test_who_comes_and_goes_leaves_no_task_and_no_error_behind(call: Call) -> No
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
             await stream.aclose()  # type: ignore[attr-defined]
-        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()} - there))
+        left = asyncio.all_tasks() - {asyncio.current_task()} - there
+        # What is being ended may still say that it was cancelled.
+        await asyncio.gather(*left, return_exceptions=True)
         gc.collect()
         return complaints, len(asyncio.all_tasks() - there)
 
@@ -321,7 +362,7 @@ def test_a_task_that_loses_a_cancellation_ends_all_the_same() -> None:
     async def end() -> bool:
         task = asyncio.create_task(deaf())
         await asyncio.sleep(0)
-        await asyncio.wait_for(hub._end(task), 10)
+        await asyncio.wait_for(tasks.end(task), 10)
         return task.cancelled()
 
     assert async_to_sync(end)()
