@@ -93,7 +93,8 @@ class OneHop(ASGIHandler):
                     # What it asked the database for, it asked from there.
                     await sync_to_async(response.close)()
                 else:
-                    await self._in_thread(response.close)
+                    # It holds nothing that could be waited for.
+                    response.close()
         if not sending.cancelled():
             # Raises what went wrong.
             sending.result()

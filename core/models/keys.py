@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import secrets
+import uuid
 from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
@@ -162,12 +163,20 @@ class Key(models.Model):
             self.revoked_at = now
         return revoked
 
+    def asked(self, call_id: uuid.UUID) -> bool:
+        """Whether that call came by this key."""
+        return bool(direct.run_all([direct.Step(_ASKED, [direct.stored(call_id), self.pk])])[0].found)
+
     def note_use(self, now: dt.datetime) -> None:
         """Remember, to the minute, that it was used."""
         stale = now - dt.timedelta(seconds=USE_NOTED_EVERY)
         if self.last_used_at is None or self.last_used_at < stale:
             earlier = Q(last_used_at=None) | Q(last_used_at__lt=stale)
             Key.objects.filter(earlier, pk=self.pk).update(last_used_at=now)
+
+
+# Written as SQL, for everybody who follows a call by a key is asked for.
+_ASKED = "SELECT 1 FROM core_call WHERE id = %s AND key_id = %s"
 
 
 class KeySecretQuerySet(models.QuerySet["KeySecret"]):

@@ -87,7 +87,7 @@ def events(request: HttpRequest, call_id: uuid.UUID) -> HttpResponseBase:
 
     A connection that was lost goes on where it was with `Last-Event-ID`.
     """
-    if not _own(request).filter(pk=call_id).exists():
+    if not sender(request).asked(call_id):
         raise Http404(_NOT_YOURS)
     return event_stream(request, call_id)
 
