@@ -136,6 +136,23 @@ def test_a_waiting_call_says_when_it_is_tried_again_and_why(page: Client, member
     assert "Claude said: Overloaded" in words
 
 
+def test_who_waits_for_room_at_claude_is_not_told_of_others(page: Client, member: User, answered: MakeCall) -> None:
+    """Nothing was sent yet, so Claude said nothing either."""
+    call = answered(
+        user=member,
+        status=Call.Status.WAITING,
+        text="",
+        attempt=0,
+        not_before=timezone.now(),
+        error_type="rate_limit_error",
+        error_message="The rate limits of a model are used up for a while.",
+    )
+    words = text_of(page, call)
+    assert "So much is asked of Claude at this moment that this waits. It begins in its turn at" in words
+    assert "run again together" not in words
+    assert "Claude said" not in words
+
+
 def test_who_waits_is_told_that_the_queue_is_paused(page: Client, member: User, answered: MakeCall) -> None:
     call = answered(user=member, status=Call.Status.QUEUED)
     assert "waits for a free worker" in text_of(page, call)
