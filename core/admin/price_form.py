@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Any
+
 from django import forms
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
@@ -20,6 +23,13 @@ class PriceForm(ModelForm[Price]):
         widget=UnfoldBooleanSwitchWidget,
         help_text="Only where something unusual was refused above: a rate far off its neighbours, zero, days between.",
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Without the zeros at their end: 1.25, not 1.25000000.
+        for name, value in self.initial.items():
+            if isinstance(value, Decimal):
+                self.initial[name] = f"{value.normalize():f}"
 
     def _post_clean(self) -> None:
         # The fields are on the instance only after this.

@@ -6,17 +6,22 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import URLPattern
 from django_rq.admin import QueueAdmin
 from django_rq.models import Dashboard
+from redis.exceptions import RedisError
+from rq.exceptions import NoSuchJobError
 
 # Who may only look empties no queue, and stops or repeats nothing in it.
 _LOOK = ["core.view_queues"]
 _ACT = [*_LOOK, "core.pause_queue"]
+# How the dashboard says that a job, worker or queue is not there (any more).
+_GONE = (NoSuchJobError, LookupError, ValueError, AssertionError)
 
 
 def guarded(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -28,7 +33,15 @@ def guarded(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
             return redirect_to_login(request.get_full_path(), "admin:login")
         if not request.user.has_perms(_LOOK if request.method in {"GET", "HEAD"} else _ACT):
             raise PermissionDenied
-        return view(request, *args, **kwargs)
+        try:
+            return view(request, *args, **kwargs)
+        except _GONE as error:
+            raise Http404("This job, worker or queue is not there, or not any more.") from error
+        except RedisError:
+            messages.error(
+                request, "Redis does not answer, so its queues cannot be shown. What follows is the database's."
+            )
+            return redirect("admin:core_regulartask_changelist")
 
     return checked
 

@@ -51,6 +51,13 @@ def test_who_may_only_look_into_the_queues_empties_stops_and_repeats_nothing(
     assert client.post(address).status_code == 302
 
 
+@pytest.mark.parametrize(
+    "gone", ["workers/0/rq:worker:gone/", "workers/9/", "queues/9/", "queues/0/gone/", "queues/0/gone/delete/"]
+)
+def test_a_worker_job_or_queue_that_is_gone_is_not_found(gone: str, as_: SignIn, operator: User) -> None:
+    assert as_(operator).get(reverse("admin:django_rq_home") + gone).status_code == 404
+
+
 def test_who_is_not_signed_in_reaches_no_address_of_the_queues(client: Client, db: None) -> None:
     for name in ("django_rq_home_json", "django_rq_home"):
         assert client.get(reverse(f"admin:{name}"), HTTP_AUTHORIZATION="Bearer x").status_code == 302
