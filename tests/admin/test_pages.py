@@ -49,6 +49,12 @@ def test_who_is_no_staff_is_sent_to_the_login(
     assert reverse("admin:login") in answer["Location"]
 
 
+def test_whoever_is_signed_in_and_no_staff_is_told_why_the_login_stands_there(client: Client, member: User) -> None:
+    client.force_login(member)
+    text = client.get(reverse("admin:index"), follow=True).content.decode()
+    assert f"You are signed in as {member}, who may not open this administration." in text
+
+
 @pytest.mark.parametrize("role", STAFF)
 def test_the_start_page_opens_for_all_staff(role: str, request: pytest.FixtureRequest, client: Client) -> None:
     client.force_login(request.getfixturevalue(role))
