@@ -114,8 +114,11 @@ def _call_for(wanted: Wanted) -> tuple[Call, bool]:
 
 def _made(wanted: Wanted) -> Call:
     lane = Call.Lane.STREAM if wanted.streamed else Call.Lane.SYNC
-    keeping = kept.for_key(wanted.key, wanted.body, wanted.headers, wanted.query)
-    asking = Asking(wanted.key.user, wanted.key, Call.Door.GATEWAY, lane, digest=wanted.digest, keeping=keeping)
+    key = wanted.key
+    keeping = kept.for_key(key, wanted.body, wanted.headers, wanted.query)
+    asking = Asking(
+        key.user, key, Call.Door.GATEWAY, lane, digest=wanted.digest, keeping=keeping, in_force=key.in_force
+    )
     return accept_request(wanted.body, asking, wanted.stored)
 
 

@@ -41,6 +41,8 @@ class Asking:
     # Whether an answer given before does, too.
     keeping: Keeping = field(default_factory=Keeping)
     again: Again | None = None
+    # The stamp of what was in force a moment ago, where that was read with the key.
+    in_force: str = ""
     # What the request's model leads to, where the caller has looked that up already.
     planned: Plan | None = None
 
@@ -53,7 +55,7 @@ def accept_request(body: Mapping[str, Any], asking: Asking, stored: Mapping[str,
     `kept_form(body)`, where the caller has it already. Raises `UnknownModelError`, `NotAllowedError`, `OverBudgetError`
     and `UnreadableRequestError`.
     """
-    planned = asking.planned or _plan(asking.key, str(body["model"]))
+    planned = asking.planned or _plan(asking.key, str(body["model"]), asking.in_force)
     if not body["model"]:
         named = {"model": planned.asked}
         body, stored = {**body, **named}, None if stored is None else {**stored, **named}
@@ -77,11 +79,11 @@ def models_of(key: Key, asked: str) -> tuple[str, ...]:
     return models
 
 
-def _plan(key: Key | None, asked: str) -> Plan:
+def _plan(key: Key | None, asked: str, stamp: str = "") -> Plan:
     if "\x00" in asked:
         # No name has one, and PostgreSQL cannot be asked for it.
         raise UnknownModelError(asked)
-    return plan_for(key, asked)
+    return plan_for(key, asked, stamp)
 
 
 def _fields(asking: Asking, stored: Mapping[str, Any]) -> dict[str, Any]:

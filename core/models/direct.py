@@ -14,7 +14,17 @@ from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.backends.utils import CursorWrapper
-from django.db.models import BooleanField, CharField, Field, Model, QuerySet, TextField
+from django.db.models import (
+    BooleanField,
+    CharField,
+    Field,
+    ForeignKey,
+    Model,
+    PositiveIntegerField,
+    PositiveSmallIntegerField,
+    QuerySet,
+    TextField,
+)
 from django.db.models.query import get_related_populators
 from django.db.models.sql.compiler import SQLCompiler
 
@@ -187,7 +197,9 @@ def _run_at_once(database: Any, steps: Sequence[Step]) -> list[Done]:
 
 
 def _done(run: Any) -> Done:
-    return Done(run.rowcount, run.fetchall() if run.description else [])
+    # Describing its columns takes psycopg longer than fetching them.
+    answered = run.pgresult.nfields if hasattr(run, "pgresult") else run.description
+    return Done(run.rowcount, run.fetchall() if answered else [])
 
 
 def insert(row: Model) -> None:
@@ -255,7 +267,14 @@ class _Given:
         return value if as_it_is else self.field.get_db_prep_save(value, database)
 
 
-_AS_THEY_ARE: Mapping[type[Any], type | tuple[()]] = {CharField: str, TextField: str, BooleanField: bool}
+_AS_THEY_ARE: Mapping[type[Any], type | tuple[()]] = {
+    CharField: str,
+    TextField: str,
+    BooleanField: bool,
+    ForeignKey: int,
+    PositiveIntegerField: int,
+    PositiveSmallIntegerField: int,
+}
 
 
 @lru_cache(maxsize=50)

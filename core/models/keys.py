@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, Subquery
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -19,6 +19,7 @@ from core.models import direct
 from core.models.catalogue import ClaudeModel
 from core.models.fallbacks import FallbackChain
 from core.models.prompts import Prompt
+from core.models.routing import ONLY, RoutingState
 
 if TYPE_CHECKING:
     from core.models.people import User
@@ -31,7 +32,7 @@ SECRET_BYTES = 32
 # Seconds. The time of the last use is for people who tidy up; writing it on each request would cost each a commit.
 USE_NOTED_EVERY = 60
 # What the reading of a key says besides its fields.
-MODELS_BOUND, PROMPTS_BOUND = "models_bound", "prompts_bound"
+MODELS_BOUND, PROMPTS_BOUND, IN_FORCE = "models_bound", "prompts_bound", "in_force"
 
 
 def digest_of(secret: str) -> str:
@@ -133,6 +134,8 @@ class Key(models.Model):
     # Whether it was read together with the key that no models, or no prompts, are chosen for it.
     any_model = False
     any_prompt = False
+    # What routing was in force then, see `RoutingState.stamp`; empty where that was not read with it.
+    in_force = ""
 
     class Meta:
         ordering: ClassVar = ["name", "pk"]
@@ -189,14 +192,15 @@ class KeySecretQuerySet(models.QuerySet["KeySecret"]):
         return self.filter(unexpired, key__revoked_at=None, key__user__is_active=True)
 
     def with_digest(self, digest: str) -> KeySecretQuerySet:
-        """The row with its key, the key's owner, and whether the key is bound to certain models or prompts.
+        """The row with its key, the key's owner, whether the key is bound to certain models or prompts, and the stamp.
 
         None of a key that is closed: nothing is made of it, so that it takes as long as one that there never was.
         """
         models_bound = Key.models_allowed.through.objects.filter(key=OuterRef("key"))
         prompts_bound = Key.prompts_allowed.through.objects.filter(key=OuterRef("key"))
-        bound = {MODELS_BOUND: Exists(models_bound), PROMPTS_BOUND: Exists(prompts_bound)}
-        return self.select_related("key__user").annotate(**bound).filter(digest=digest).open().order_by()
+        stamp = Subquery(RoutingState.objects.filter(pk=ONLY).values("stamp"))
+        more = {MODELS_BOUND: Exists(models_bound), PROMPTS_BOUND: Exists(prompts_bound), IN_FORCE: stamp}
+        return self.select_related("key__user").annotate(**more).filter(digest=digest).open().order_by()
 
     def find(self, secret: str) -> KeySecret | None:
         """The row of what a program sent, with its key and the key's owner: one query by an index."""
@@ -204,6 +208,7 @@ class KeySecretQuerySet(models.QuerySet["KeySecret"]):
         if row is not None:
             row.key.any_model = not getattr(row, MODELS_BOUND)
             row.key.any_prompt = not getattr(row, PROMPTS_BOUND)
+            row.key.in_force = getattr(row, IN_FORCE) or ""
         return row
 
 

@@ -79,9 +79,13 @@ _compiled: dict[str, Compiled] = {}
 _questions: dict[str, Questions] = {}
 
 
-def book() -> Book:
-    """What is in force: one query where nothing was changed since this process read it last."""
-    stamp = _stamp() if connection.in_atomic_block else _stamps.get().do(None)
+def book(stamp: str = "") -> Book:
+    """What is in force: one query where nothing was changed since this process read it last.
+
+    None, where the caller has just read the stamp.
+    """
+    if not stamp:
+        stamp = _stamp() if connection.in_atomic_block else _stamps.get().do(None)
     kept = _kept[0] if _kept else None
     return kept if kept is not None and stamp and kept.stamp == stamp else _read(stamp)
 

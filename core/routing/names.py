@@ -22,9 +22,12 @@ def for_key(key: Key | None, named: str = "") -> str:
     return _for_key(key, named, book())
 
 
-def plan_for(key: Key | None, named: str = "") -> Plan:
-    """What that can lead to, by one look at what is in force. Raises `UnknownModelError`."""
-    now = book()
+def plan_for(key: Key | None, named: str = "", stamp: str = "") -> Plan:
+    """What that can lead to, by one look at what is in force. Raises `UnknownModelError`.
+
+    `stamp` is that of what is in force, where the caller has just read it.
+    """
+    now = book(stamp)
     return plan(_for_key(key, named, now), now)
 
 

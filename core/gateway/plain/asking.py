@@ -72,7 +72,8 @@ def ask_text(key: Key, text: str, options: Options, lane: str) -> Call:
     """A call for a text of the script's own. Raises what `accept_request` does."""
     request = request_of(text, options)
     keeping = kept.for_key(key, request, {})
-    return accept_request(request, Asking(key.user, key, Call.Door.API, lane, keeping=keeping))
+    asking = Asking(key.user, key, Call.Door.API, lane, keeping=keeping, in_force=key.in_force)
+    return accept_request(request, asking)
 
 
 def ask_prompt(key: Key, slug: str, inputs: dict[str, Any], lane: str) -> Call:
