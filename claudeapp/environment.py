@@ -217,9 +217,16 @@ def _database_settings(raw: str) -> dict[str, object]:
         return {**settings, "OPTIONS": dict(SQLITE_OPTIONS)}
     options = settings.get("OPTIONS")
     given = dict(options) if isinstance(options, dict) else {}
+    if "prepare_threshold" in given:
+        given["prepare_threshold"] = _prepared_after(str(given["prepare_threshold"]))
     options = {"pool": dict(POOL_OPTIONS), "prepare_threshold": PREPARED_AFTER, **given}
     own = {"ENGINE": "claudeapp.postgresql", "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
     return {**settings, **own, "OPTIONS": options}
+
+
+def _prepared_after(raw: str) -> int | None:
+    """Never, as with a pooler that hands connections around, or after so many runs of a statement."""
+    return None if raw.lower() in {"none", "off", ""} else int(raw)
 
 
 # With Django's defaults 19 % of jobs failed with «database is locked» at 16 threads; with these none did at 256.

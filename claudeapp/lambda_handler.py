@@ -23,6 +23,7 @@ if not apps.ready:
 os.environ.setdefault("CLAUDEAPP_SERVES", "function")
 
 from claudeapp.wsgi import application
+from core.hints import aside
 
 Event = Mapping[str, Any]
 
@@ -30,6 +31,8 @@ Event = Mapping[str, Any]
 _serve = make_lambda_handler(application, binary_support=True)
 
 CHAT = "/api/chat"
+# Seconds for what nobody waits for, such as an e-mail.
+LONGEST_ASIDE = 10.0
 _KEY_HEADERS = frozenset({"authorization", "x-api-key"})
 
 
@@ -41,6 +44,8 @@ def handler(event: Event, context: Any) -> dict[str, Any]:
         return _unreadable(f"This event is none that this function can read: {error!r}")
     finally:
         _started()
+        # Between events nothing of a function runs.
+        aside.wait(LONGEST_ASIDE)
 
 
 def _started() -> None:

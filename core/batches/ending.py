@@ -61,7 +61,7 @@ def end_rows(part: BatchPart, endings: Sequence[Ending], prices: PricesOf) -> in
 def _locked(call_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Call]:
     """Those that have not ended, locked in one order until the transaction ends."""
     working = Call.objects.filter(pk__in=call_ids, status__in=[Call.Status.QUEUED, Call.Status.RUNNING])
-    return {call.pk: call for call in working.only(*_NEEDED).order_by("pk").select_for_update()}
+    return {call.pk: call for call in working.only(*_NEEDED).order_by("pk").select_for_update(no_key=True)}
 
 
 def _changed(call: Call, ending: Ending) -> Call:

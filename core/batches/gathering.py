@@ -37,7 +37,7 @@ def _ready() -> bool:
 @transaction.atomic
 def _gathered() -> int:
     """One batch of them, started at once: what is reserved for each stays, and more than a batch can cost."""
-    waiting = Call.objects.joining().order_by("not_before", "pk").select_for_update()
+    waiting = Call.objects.joining().order_by("not_before", "pk").select_for_update(no_key=True)
     calls = list(waiting.values_list("pk", flat=True)[:MOST_TOGETHER])
     if not calls:
         return 0

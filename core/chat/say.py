@@ -72,7 +72,7 @@ def begin(
     """
     with transaction.atomic():
         # The person's row serialises two clicks.
-        User.objects.select_for_update().values_list("pk").get(pk=user.pk)
+        User.objects.select_for_update(no_key=True).values_list("pk").get(pk=user.pk)
         token = "" if identity else message.token
         mine = Conversation.objects.kept().filter(user=user, key=key)
         begun = mine.filter(pk=identity) if identity else mine.filter(token=token).exclude(token="")
@@ -164,14 +164,14 @@ def _exchange(conversation: Conversation, parent: Turn | None, saying: _Saying, 
     turn = Turn(
         conversation=conversation, parent=parent, kind=saying.kind, text=saying.text, since_id=since, token=saying.token
     )
+    # Whoever goes on has seen what was given up before. Those calls are locked before any budget's window is.
+    before = Call.objects.filter(turn__conversation=conversation)
+    close_letters(before, by=conversation.user, how=Handling.How.AGAIN, note="The conversation went on.")
     turn.call = _call(conversation, context, saying, planned, room.longest_answer)
     turn.save(force_insert=True)
     if len(context) < len(whole):
         _begin_at(turn, context)
     files.attach(turn, saying.attachments)
-    # Whoever goes on has seen what was given up before.
-    before = Call.objects.filter(turn__conversation=conversation)
-    close_letters(before, by=conversation.user, how=Handling.How.AGAIN, note="The conversation went on.")
     conversation.touch()
     return turn
 

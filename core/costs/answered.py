@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from django.db import connection, transaction
 from django.utils import timezone
 
 from core.claude.usage import read_usage
@@ -19,9 +18,9 @@ from core.costs import held, ledger, statements
 from core.costs.estimate import PricesOf
 from core.costs.ledger import Exchange
 from core.costs.statements import Booking
-from core.hints.per_process import PerProcess
-from core.hints.together import APART, Apart, Together
+from core.hints.together import APART, Apart
 from core.models import Call, CostRecord, Price, direct
+from core.models.grouped import Grouped, transaction_of
 
 # Settlements in one transaction: a shared budget waits for it.
 MOST = 32
@@ -37,14 +36,24 @@ class Answered(NamedTuple):
 
 def settle(answered: Answered) -> bool:
     """As `ledger.settle` with the call's success; together with others where the caller has no transaction open."""
-    return _one(answered) if connection.in_atomic_block else _together.get().do(answered)
+    return _grouped.do(answered)
 
 
 def _one(answered: Answered) -> bool:
     applied = settle_all([answered])[0]
     if not isinstance(applied, Apart):
         return applied
-    return ledger.settle(answered.call, answered.exchange, partial(answered.call.succeed, dict(answered.answer)))
+    change = partial(answered.call.succeed, dict(answered.answer))
+    return ledger.settle(answered.call, answered.exchange, change) or _settled_before(answered)
+
+
+def _settled_before(answered: Answered) -> bool:
+    """Whether an earlier try ended it so, of whose commit nothing was heard: nobody else has the token of its lease."""
+    call = answered.call
+    settled = Call.objects.filter(pk=call.pk, status=Call.Status.SUCCEEDED, lease_token=call.lease_token).exists()
+    if settled:
+        call.success(answered.answer).apply()
+    return settled
 
 
 def settle_all(group: Sequence[Answered]) -> list[bool | Apart]:
@@ -53,7 +62,7 @@ def settle_all(group: Sequence[Answered]) -> list[bool | Apart]:
     What somebody took over is `APART`: its call is not locked here, and must be before its reservations.
     """
     ordered = sorted(group, key=lambda each: each.call.pk)
-    with transaction.atomic():
+    with transaction_of(len(ordered)):
         ended = _end(ordered)
         records = _book(ended)
         _give_back(ended, records)
@@ -135,4 +144,4 @@ def _give_back(ended: _Ended, records: Mapping[uuid.UUID, CostRecord]) -> None:
     changes.tell(done[len(adding) :])
 
 
-_together: PerProcess[Together[Answered, bool]] = PerProcess(partial(Together, _one, settle_all, MOST, direct.let_go))
+_grouped: Grouped[Answered, bool] = Grouped(_one, settle_all, MOST)

@@ -107,7 +107,7 @@ def hold_another(call: Call) -> bool:
     """
     with transaction.atomic():
         # First the call and then its reservations, as every settlement does.
-        Call.objects.select_for_update().filter(pk=call.pk).values_list("pk").first()
+        Call.objects.select_for_update(no_key=True).filter(pk=call.pk).values_list("pk").first()
         reservations = statements.held(call.pk)
         _, unknown, _ = statements.stand(call.pk) if reservations else (False, 0, NOTHING)
         if all(_hold_for(reservation, unknown + 2) for reservation in reservations):

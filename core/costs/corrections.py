@@ -84,7 +84,8 @@ def reprice(records: Iterable[CostRecord], by: User | None, note: str) -> list[C
     Answers the new records: none for what costs the same, has no usage, or has no price now either.
     """
     with transaction.atomic():
-        tried = [_reprice(record, by, note) for record in records]
+        # Calls are locked in the order of their keys, by everybody.
+        tried = [_reprice(record, by, note) for record in sorted(records, key=lambda record: record.call_id)]
         new = [record for record in tried if record is not None]
         # Last, for all calls of a budget share its row.
         for call_id in sorted({record.call_id for record in new}):
@@ -105,7 +106,7 @@ def _reprice(record: CostRecord, by: User | None, note: str) -> CostRecord | Non
 
 def _newest(record: CostRecord) -> list[CostRecord]:
     """Its chain, held until the transaction ends; raises `CorrectionError` unless `record` is the last of it."""
-    Call.objects.select_for_update().get(pk=record.call_id)
+    Call.objects.select_for_update(no_key=True).get(pk=record.call_id)
     record.refresh_from_db()
     if record.corrected_by is not None:
         raise CorrectionError("Somebody has put this record right already: look at the newest one.")

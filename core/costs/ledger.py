@@ -56,7 +56,7 @@ def book(call: Call, exchange: Exchange) -> CostRecord:
     """The ledger's record of this exchange; the same request id, or the same attempt without one, is booked once."""
     with transaction.atomic():
         # The call's row serialises two processes that book the same exchange.
-        Call.objects.select_for_update().values_list("pk").get(pk=call.pk)
+        Call.objects.select_for_update(no_key=True).values_list("pk").get(pk=call.pk)
         return book_locked(call, exchange)
 
 

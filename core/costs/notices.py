@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from functools import partial
+from typing import NamedTuple
 
 from django.conf import settings
 from django.core.mail import send_mail
@@ -13,9 +13,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from core.hints.aside import aside
 from core.models import BudgetNotice, User
-
-log = logging.getLogger(__name__)
 
 HUNDRED = Decimal(100)
 
@@ -43,28 +42,37 @@ def shown_to(user: User) -> QuerySet[BudgetNotice]:
 def _tell_once(window_id: int, percent: int) -> None:
     row, fresh = BudgetNotice.objects.get_or_create(window_id=window_id, percent=percent)
     if fresh:
-        after_commit(partial(_send, row.pk))
+        mail_after_commit(partial(_letter, row.pk))
 
 
-def after_commit(send: Callable[[], None]) -> None:
-    """Send an e-mail once it is certain that what it tells has happened; one that fails is logged and harms nobody."""
+class Letter(NamedTuple):
+    """A short e-mail."""
 
-    def sending() -> None:
-        try:
-            send()
-        except OSError:
-            # All that smtplib and sockets raise. Django's own `robust` cannot name a partial function, and fails.
-            log.exception("an e-mail about a budget could not be sent")
-
-    transaction.on_commit(sending, robust=True)
+    to: User
+    subject: str
+    text: str
 
 
-def _send(pk: int) -> None:
+def mail_after_commit(write: Callable[[], Letter]) -> None:
+    """Send an e-mail once it is certain that what it tells has happened.
+
+    Nobody waits for the mail server, which may take its time, and one that fails is logged and harms nobody.
+    """
+
+    # Django's own `robust` cannot name a partial function, and fails.
+    def send() -> None:
+        letter = write()
+        aside(partial(mail, *letter), f"e-mail «{letter.subject}»")
+
+    transaction.on_commit(send, robust=True)
+
+
+def _letter(pk: int) -> Letter:
     row = BudgetNotice.objects.select_related("window__budget__owner").get(pk=pk)
     window, budget = row.window, row.window.budget
     until = f", until {window.last_day}" if window.last_day else ""
     refuses = "It refuses what would pass its limit." if budget.hard else "It only tells; spending goes on."
-    mail(
+    return Letter(
         budget.owner,
         f"{row.percent} % of the budget «{budget}» is spent",
         f"{window.spent:.2f} of {window.limit:.2f} USD are spent (since {window.first_day}{until}). {refuses}",

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Value
 from django.utils import timezone
 
-from core.costs.notices import after_commit, mail
+from core.costs.notices import Letter, mail_after_commit
 from core.costs.windows import window_of
 from core.models import Budget, BudgetRequest, BudgetWindow, User
 from core.models.fields import MoneyField
@@ -32,7 +32,7 @@ def ask(budget: Budget, user: User, amount: Decimal, reason: str) -> BudgetReque
     text = (
         f"{user} asks for {amount:.2f} USD more of the budget «{budget}»:\n\n{reason}\n\nDecide in the administration."
     )
-    after_commit(partial(mail, budget.owner, f"{user} asks for more of «{budget}»", text))
+    mail_after_commit(partial(Letter, budget.owner, f"{user} asks for more of «{budget}»", text))
     return asked
 
 
@@ -64,5 +64,5 @@ def _decide(asked: BudgetRequest, status: str, by: User, answer: str) -> bool:
     if decided:
         said = "You have" if status == Status.APPROVED else "You do not have"
         text = f"{said} {asked.amount:.2f} USD more of the budget «{asked.window.budget}». {answer}".strip()
-        after_commit(partial(mail, asked.user, f"Your request was {status}: «{asked.window.budget}»", text))
+        mail_after_commit(partial(Letter, asked.user, f"Your request was {status}: «{asked.window.budget}»", text))
     return bool(decided)

@@ -6,21 +6,24 @@ import contextlib
 import logging
 import uuid
 from collections.abc import Iterator
+from functools import partial
 
 from django.db import InterfaceError, OperationalError, connection
 
 from core.claude.requests import Sending
+from core.costs.ledger import settle
 from core.execution.claiming import claim
 from core.execution.files import with_files
-from core.execution.lease import kept
+from core.execution.lease import kept, lease_time
 from core.execution.outcomes import Outcome
+from core.execution.refusals import no_room
 from core.execution.running import Run
-from core.execution.settling import patiently
+from core.execution.settling import error_of, patiently
 from core.execution.watching import NobodyWatches, Watch
 from core.hints.logs import about, call_id
 from core.models import Call
 
-__all__ = ["Outcome", "run_call"]
+__all__ = ["Outcome", "not_begun", "run_call"]
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +45,14 @@ def run_call(call: uuid.UUID | Call, watch: Watch | None = None, sending: Sendin
     return outcome
 
 
+def not_begun(call: Call) -> Outcome:
+    """End a call that was stored as claimed, and for which this process has no thread: nothing of it was sent."""
+    error = no_room()
+    end = partial(call.fail, Call.Status.FAILED, error_of(error))
+    patiently(partial(settle, call, None, end))
+    return Outcome(call.status, error=error, headers=error.headers)
+
+
 @contextlib.contextmanager
 def _given_back_unsent(call: Call) -> Iterator[None]:
     """Where the database went between a claim and sending, nobody has to wait for the lease, and it was no try."""
@@ -57,5 +68,6 @@ def _claimed(call: uuid.UUID | Call) -> Call | None:
     if isinstance(call, Call) and call.claimed_here:
         # Once: whoever starts it a second time has to ask the database.
         call.claimed_here = False
-        return call
+        # Storing it may have waited for a lock, and a sweeper may have taken it since.
+        return call if not call.may_have_lapsed(lease_time()) or call.renew_here(lease_time()) else None
     return claim(call.pk if isinstance(call, Call) else call)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 import random
 import time
 from collections.abc import Callable
@@ -23,9 +22,10 @@ from core.execution import breaker, pacing
 from core.execution.course import Course
 from core.execution.outcomes import Outcome
 from core.execution.patience import patience_of, pays_again
+from core.execution.refusals import left_alone, left_before_sending, out_of_pace
 from core.execution.settling import answer_of, error_of, let_go_of_the_database, patiently, settle_failure, settle_reply
 from core.execution.showing import Showing
-from core.execution.trying import LEFT, Tried, left, try_once
+from core.execution.trying import LEFT, Tried, try_once
 from core.execution.watching import Watch
 from core.execution.written import events_of, written_reply
 from core.models import Call, Handling
@@ -315,25 +315,3 @@ def waited_in_the_queue(call: Call) -> float:
         Handling.objects.filter(fresh=call).values_list("starts_at", flat=True).first() if call.again_of_id else None
     )
     return max(0.0, (timezone.now() - (starts or call.created_at)).total_seconds())
-
-
-def left_alone(model: str, seconds: float) -> ClaudeError:
-    """What a caller is told of a model whose breaker is open."""
-    return _refusal("overloaded_error", f"{model} failed often lately and is left alone for a while.", seconds)
-
-
-def out_of_pace(model: str, seconds: float) -> ClaudeError:
-    """What a caller is told where Claude would refuse the request for its rate limits."""
-    return _refusal("rate_limit_error", f"The rate limits of {model} are used up for a while.", seconds)
-
-
-def left_before_sending() -> ClaudeError:
-    error = left()
-    error.may_be_billed = False
-    return error
-
-
-def _refusal(kind: str, message: str, seconds: float) -> ClaudeError:
-    status = {"overloaded_error": 529, "rate_limit_error": 429}[kind]
-    headers = {"retry-after": str(math.ceil(seconds))}
-    return ClaudeError(kind, message, status, retryable=True, retry_after=seconds, headers=headers)

@@ -12,7 +12,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from core.claude.requests import Sending
-from core.execution.run import Outcome, run_call
+from core.execution.run import Outcome, not_begun, run_call
 from core.gateway import bodies, replays, streams
 from core.gateway.entry import give_back_connection, opened, take
 from core.gateway.errors import Refusal, answer_to
@@ -144,7 +144,12 @@ def _stream(request: HttpRequest, call: Call, wanted: Wanted, standing: limits.S
     feed = streams.Feed(cancel_when_left=wanted.key.cancel_when_left)
     # The thread of the stream has one of its own; were this one kept, they would wait for each other.
     give_back_connection()
-    streams.start(call, wanted.sending(), feed, partial(_count, call, standing))
+    try:
+        streams.start(call, wanted.sending(), feed, partial(_count, call, standing))
+    except RuntimeError:
+        # The system gives this process no more threads.
+        limits.give(standing, 0)
+        return _answer(not_begun(call))
     outcome = feed.wait_for_first()
     if outcome is not None:
         # It ended before anything could be shown, so that the program gets an error's own status.

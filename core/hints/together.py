@@ -11,6 +11,9 @@ from typing import Final, Generic, TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
+# Seconds in line, after which whoever waits does its own: what keeps those in front may be nothing that concerns it.
+LONGEST_IN_LINE = 1.0
+
 
 class Apart:
     """Says of one of many that it has to be done by itself."""
@@ -23,9 +26,10 @@ class Together(Generic[T, R]):
     """Work that is cheaper for many than for each: a commit, for one.
 
     Whoever comes while nobody is at work begins at once, so one alone waits for nobody. Those who come meanwhile wait,
-    and the first of them then works for all. `alone` does it for one; `together` for several, and answers for each its
-    result, or `APART`. What is `APART`, and everything where `together` fails, is done by `alone` in the thread that
-    brought it: so each thread sees its own errors, and `together` must leave nothing behind when it fails.
+    but not for long, and the first of them then works for all. `alone` does it for one; `together` for several, and
+    answers for each its result, or `APART`. What is `APART`, and everything where `together` fails, is done by `alone`
+    in the thread that brought it: so each thread sees its own errors, and `together` must leave nothing behind when it
+    fails.
     `let_go` is called in the thread of whoever has to wait: what it holds may be just what the others need.
     """
 
@@ -55,15 +59,25 @@ class Together(Generic[T, R]):
             # Whatever becomes of that: those behind may wait for this one to lead them.
             with contextlib.suppress(Exception):
                 self._let_go()
-            mine.turn.acquire()
+            if not mine.turn.acquire(timeout=LONGEST_IN_LINE) and not self._left(mine):
+                # Somebody is at work for it.
+                mine.turn.acquire()
         if first or mine.leads:
             self._lead(mine)
         return self._alone(item) if isinstance(mine.result, Apart) else mine.result
 
+    def _left(self, mine: _Waiting[T, R]) -> bool:
+        """Leave the line; False where it is not in it any more."""
+        with self._changing, contextlib.suppress(ValueError):
+            self._waiting.remove(mine)
+            return True
+        return False
+
     def _lead(self, mine: _Waiting[T, R]) -> None:
         """Work for this one and those that wait, and let the next ones do the same."""
-        others = self._others()
+        others: list[_Waiting[T, R]] = []
         try:
+            others = self._others()
             if others:
                 group = [mine, *others]
                 for each, result in zip(group, self._together([each.item for each in group]), strict=True):

@@ -82,9 +82,10 @@ def accept(
         routing = planned.as_json() if planned.names else None
         when = again.when() if again else {}
         call = Call.objects.create(**fields, **when, routing=routing, keep_digest=keeping.digest)
-        reserve(call, planned, with_fallbacks(planned, chain_of(key, version.prompt)))
         if again:
+            # Before the windows are: it locks the call that it is another try of.
             again.note(call)
+        reserve(call, planned, with_fallbacks(planned, chain_of(key, version.prompt)))
         if lane == Call.Lane.QUEUE and call.status == Call.Status.QUEUED:
             transaction.on_commit(partial(dispatch, call.pk))
     return call

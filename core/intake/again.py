@@ -67,7 +67,7 @@ def close_letters(letters: QuerySet[Call], *, by: User, how: Handling.How, note:
 
 def _close_some(letters: QuerySet[Call], by: User, how: Handling.How, note: str) -> int:
     with transaction.atomic():
-        found = letters.filter(dead_since__isnull=False).select_for_update(of=("self",)).order_by("pk")
+        found = letters.filter(dead_since__isnull=False).select_for_update(of=("self",), no_key=True).order_by("pk")
         chosen = list(found.values_list("pk", flat=True)[:CHUNK])
         Handling.objects.bulk_create(Handling(call_id=pk, by=by, how=how, note=note) for pk in chosen)
         return Call.objects.filter(pk__in=chosen).update(dead_since=None)

@@ -67,7 +67,7 @@ def rotate(key: Key, overlap: dt.timedelta, *, by: User | None) -> str:
     Raises `RevokedError`.
     """
     with transaction.atomic():
-        locked = Key.objects.select_for_update().get(pk=key.pk)
+        locked = Key.objects.select_for_update(no_key=True).get(pk=key.pk)
         if locked.revoked_at is not None:
             raise RevokedError(f"{key} was revoked, so that it cannot be rotated. Make a new key instead.")
         until = timezone.now() + overlap

@@ -41,22 +41,42 @@ def named(key: Key, token: str, digest: str, make: Callable[[], Call]) -> tuple[
     """
     while True:
         row = IdempotencyToken.objects.select_related("call").filter(key=key, token=token).first()
-        if row is not None and row.created_at > timezone.now() - IdempotencyToken.REMEMBERED:
-            if row.digest != digest:
-                raise AnotherBodyError
-            if not may_be_made_anew(row.call):
-                return row.call, True
-        try:
-            with transaction.atomic():
-                call = make()
-                if _name(key, token, digest, call, row):
-                    return call, False
-                # Somebody named it meanwhile: their call counts, and this one was never stored.
-                transaction.set_rollback(True)
-        except Exception:
-            # Who was first has the name now, and may have taken the last of a budget for this very request.
-            if not _named_since(key, token, row):
-                raise
+        earlier = _answering(row, digest)
+        if earlier is not None:
+            return earlier, True
+        call = _make(key, token, digest, make, row)
+        if call is not None:
+            return call, False
+
+
+def _answering(row: IdempotencyToken | None, digest: str) -> Call | None:
+    """The call that has this name and answers for it; None where there is none, or it is to be made anew."""
+    if row is None or row.created_at <= timezone.now() - IdempotencyToken.REMEMBERED:
+        return None
+    if row.digest != digest:
+        raise AnotherBodyError
+    return None if may_be_made_anew(row.call) else row.call
+
+
+def _make(key: Key, token: str, digest: str, make: Callable[[], Call], row: IdempotencyToken | None) -> Call | None:
+    """A call of this name, which `row` had before; None where somebody else was first, whose call counts."""
+    call = None
+    try:
+        with transaction.atomic():
+            call = make()
+            if _name(key, token, digest, call, row):
+                return call
+            # This one was never stored.
+            transaction.set_rollback(True)
+    except Exception:
+        named = IdempotencyToken.objects.filter(key=key, token=token).values_list("call_id", flat=True).first()
+        if call is not None and named == call.pk:
+            # It was committed, and only the answer to that was lost.
+            return call
+        # Who was first has the name now, and may have taken the last of a budget for this very request.
+        if named is None or named == (row and row.call_id):
+            raise
+    return None
 
 
 def retried(key: Key, digest: str) -> Call | None:
@@ -102,12 +122,6 @@ def wait_for_end(call: Call, seconds: float) -> Call:
         if status in Call.FINISHED:
             call.refresh_from_db()
     return call
-
-
-def _named_since(key: Key, token: str, row: IdempotencyToken | None) -> bool:
-    """Whether somebody has given this name to another call than the one that `row` says."""
-    named = IdempotencyToken.objects.filter(key=key, token=token).values_list("call_id", flat=True).first()
-    return named is not None and named != (row and row.call_id)
 
 
 def _name(key: Key, token: str, digest: str, call: Call, row: IdempotencyToken | None) -> bool:

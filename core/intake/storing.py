@@ -9,18 +9,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from core.costs import statements
 from core.costs.bulk import Room, sample, worst_of
 from core.costs.estimate import speed_of
 from core.execution.fallbacks import chain_of, with_fallbacks
-from core.hints.per_process import PerProcess
-from core.hints.together import APART, Apart, Together
+from core.execution.lease import lease_time
+from core.hints.together import APART, Apart
 from core.intake.again import Again
 from core.jobs.dispatch import dispatch
 from core.models import Call, direct
+from core.models.grouped import Grouped, transaction_of
 from core.routing.choose import Plan
 from core.routing.reserving import reserve
 
@@ -53,18 +54,24 @@ class New:
         """Whether all that it may need is one answer by a model that is known by now."""
         return self.again is None and not self.planned.classifiers
 
+    def begin(self) -> None:
+        """It may have waited in line: one that is run here begins when it is stored."""
+        if self.call.claimed_here:
+            self.call.begin_now(lease_time())
+
 
 def store(new: New) -> None:
     """Store it with what it reserves of its budgets, or nothing; one for the queue goes there then.
 
     Raises `OverBudgetError` and `UnreadableRequestError`.
     """
-    if not new.usual:
-        _alone(new)
-    elif connection.in_atomic_block:
-        _one(new)
-    else:
-        _together.get().do(new)
+    try:
+        _grouped.do(new) if new.usual else _alone(new)
+    except (IntegrityError, OperationalError, InterfaceError):
+        # Where the answer to a commit was lost, it is there all the same: nobody else has its key.
+        if connection.in_atomic_block or not Call.objects.filter(pk=new.call.pk).exists():
+            raise
+    _put_into_the_queue(new.call)
 
 
 def _one(new: New) -> None:
@@ -73,12 +80,13 @@ def _one(new: New) -> None:
 
 
 def _alone(new: New) -> None:
+    new.begin()
     with transaction.atomic():
         direct.insert(new.call)
-        _reserve(new)
         if new.again:
+            # Before the windows are: it locks the call that it is another try of.
             new.again.note(new.call)
-        _put_into_the_queue(new.call)
+        _reserve(new)
 
 
 def store_all(group: Sequence[New]) -> list[Apart | None]:
@@ -86,14 +94,14 @@ def store_all(group: Sequence[New]) -> list[Apart | None]:
     room = _room_for(group)
     if room.unclear:
         return [APART] * len(group)
-    with transaction.atomic():
+    for new in group:
+        new.begin()
+    with transaction_of(len(group)):
         insertions = [direct.insertion(new.call) for new in group]
         done = direct.run_all([*insertions, *room.steps()])
         if not room.fits(done[len(group) :]):
             transaction.set_rollback(True)
             return [APART] * len(group)
-        for new in group:
-            _put_into_the_queue(new.call)
     for new, one in zip(group, done, strict=False):
         direct.inserted(new.call, one)
     return [None] * len(group)
@@ -143,8 +151,9 @@ def _readable() -> Iterator[None]:
 
 
 def _put_into_the_queue(call: Call) -> None:
+    """In the thread of whoever asks: where Redis does not answer, nobody else is to wait for it."""
     if call.lane == Call.Lane.QUEUE and call.status == Call.Status.QUEUED:
         transaction.on_commit(partial(dispatch, call.pk))
 
 
-_together: PerProcess[Together[New, None]] = PerProcess(partial(Together, _one, store_all, MOST, direct.let_go))
+_grouped: Grouped[New, None] = Grouped(_one, store_all, MOST)

@@ -109,11 +109,12 @@ class CallQuerySet(models.QuerySet["Call"]):
     def renew(self, lease: dt.timedelta) -> int:
         """Let these calls' leases end so much later than now; answers of how many.
 
-        Their rows are locked in the order of their keys, as by threads that share a transaction: otherwise each could
-        wait for the other.
+        Nobody is waited for: while one call's row is locked, the leases of all others would run out. Whoever has locked
+        it, a sweeper would wait for too, and then look again.
         """
         with transaction.atomic():
-            locked = list(self.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
+            free = self.select_for_update(no_key=True, skip_locked=True)
+            locked = list(free.order_by("pk").values_list("pk", flat=True))
             return Call.objects.filter(pk__in=locked).update(lease_until=clock.after(lease))
 
     def claim(self, call_id: uuid.UUID, lease: dt.timedelta) -> Call | None:
@@ -402,6 +403,20 @@ class Call(models.Model):
             "attempt": 1,
             "started_at": now,
         }
+
+    def begin_now(self, lease: dt.timedelta) -> None:
+        """Have it begin only now, where it is stored as claimed and has waited for that."""
+        now = timezone.now()
+        self.started_at, self.lease_until = now, now + lease
+        self.sent_at = self.sent_at and now
+
+    def may_have_lapsed(self, lease: dt.timedelta) -> bool:
+        """Whether so much of the lease of this attempt, unless it was renewed, is over that it may end any moment."""
+        return self.started_at is None or timezone.now() > self.started_at + lease / 3
+
+    def renew_here(self, lease: dt.timedelta) -> bool:
+        """Renew the lease; False where somebody else has the call by now."""
+        return self._change_here(lease_until=timezone.now() + lease)
 
     def mark_sent(
         self, model: str, reason: str, routing: dict[str, Any] | None = None, *, attempt: int | None = None

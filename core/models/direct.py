@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db import DEFAULT_DB_ALIAS, NotSupportedError, ProgrammingError, connection, connections
 from django.db.backends.utils import CursorWrapper
 from django.db.models import (
     BooleanField,
@@ -28,8 +28,7 @@ from django.db.models import (
 from django.db.models.query import get_related_populators
 from django.db.models.sql.compiler import SQLCompiler
 
-from core.hints.per_process import PerProcess
-from core.hints.together import Together
+from core.models.grouped import Grouped
 
 M = TypeVar("M", bound=Model)
 V = TypeVar("V", bound="str | UUID")
@@ -55,13 +54,6 @@ def cursor() -> CursorWrapper:
     return made
 
 
-def let_go() -> None:
-    """Give this thread's connection back to the pool, which has few, unless it is in the middle of a transaction."""
-    database = connections[DEFAULT_DB_ALIAS]
-    if database.vendor == "postgresql" and not database.in_atomic_block:
-        database.close()
-
-
 class Finder(Generic[M, V]):
     """A query for the row with one text, or one UUID, with what it selects of other tables and annotates.
 
@@ -72,13 +64,11 @@ class Finder(Generic[M, V]):
         self._queryset = queryset
         self._any = any_value
         self._compiled: _Compiled[M] | None = None
-        self._together: PerProcess[Together[V, M | None]] = PerProcess(
-            partial(Together, self._find, self.find_all, MOST_FOUND, let_go)
-        )
+        self._grouped: Grouped[V, M | None] = Grouped(self._find, self.find_all, MOST_FOUND)
 
     def find(self, value: V) -> M | None:
         """The row with this one; threads that ask at the same moment share the round trip."""
-        return self._find(value) if connection.in_atomic_block else self._together.get().do(value)
+        return self._grouped.do(value)
 
     def find_all(self, values: Sequence[V]) -> list[M | None]:
         """The row with each of these, in their order; of each an object of its own."""
@@ -168,10 +158,21 @@ def run_all(steps: Sequence[Step]) -> list[Done]:
     None of them may need what another answers. Outside of a transaction PostgreSQL makes one of them all.
     """
     database: Any = connections[DEFAULT_DB_ALIAS]
-    if len(steps) > 1 and database.vendor == "postgresql" and not database.queries_logged:
-        return _run_at_once(database, steps)
-    with cursor() as run:
-        return [_run(run, *step) for step in steps]
+    try:
+        if len(steps) > 1 and database.vendor == "postgresql" and not database.queries_logged:
+            return _run_at_once(database, steps)
+        with cursor() as run:
+            return [_run(run, *step) for step in steps]
+    except (NotSupportedError, ProgrammingError):
+        # A column may be of another type now than when the statement was prepared, for as long as the connection is.
+        _use_no_more(database)
+        raise
+
+
+def _use_no_more(database: Any) -> None:
+    if database.vendor == "postgresql" and database.connection is not None and not database.in_atomic_block:
+        database.connection.close()
+        database.close()
 
 
 def run_each(statement: str, many: Sequence[Sequence[Any]]) -> list[Done]:

@@ -292,7 +292,7 @@ class Prompt(models.Model):
     @transaction.atomic
     def snapshot(self, author: User | None) -> PromptVersion:
         """The version that holds today's draft; the same content always gives the same version."""
-        Prompt.objects.select_for_update().get(pk=self.pk)
+        Prompt.objects.select_for_update(no_key=True).get(pk=self.pk)
         content = self.content()
         digest = digest_of(content)
         existing = self.versions.filter(digest=digest).first()

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
-from django.db import connection, transaction
-
-from core.hints.per_process import PerProcess
-from core.hints.together import Together
 from core.models import direct
 from core.models.direct import Change
+from core.models.grouped import Grouped, transaction_of
 
 # Changes in one transaction.
 MOST = 64
@@ -18,23 +14,18 @@ MOST = 64
 
 def make(change: Change) -> bool:
     """As `change.make()`; together with those of other threads where the caller has no transaction open."""
-    if connection.in_atomic_block:
-        return change.make()
-    made = _together.get().do(change)
-    if made:
-        change.apply()
-    return made
+    return _grouped.do(change)
 
 
 def make_all(changes: Sequence[Change]) -> list[bool]:
-    """Which of these took place, in one transaction; the objects stay as they are."""
+    """Which of these took place, in one transaction."""
     order = sorted(range(len(changes)), key=lambda each: changes[each].row.pk)
-    with transaction.atomic():
+    with transaction_of(len(changes)):
         done = direct.run_all([changes[each].step for each in order])
-    took_place = {each: bool(one.rows) for each, one in zip(order, done, strict=True)}
-    return [took_place[each] for each in range(len(changes))]
+    took_place = {each for each, one in zip(order, done, strict=True) if one.rows}
+    for each in took_place:
+        changes[each].apply()
+    return [each in took_place for each in range(len(changes))]
 
 
-_together: PerProcess[Together[Change, bool]] = PerProcess(
-    partial(Together, Change.make, make_all, MOST, direct.let_go)
-)
+_grouped: Grouped[Change, bool] = Grouped(Change.make, make_all, MOST)

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from django.db import connection
-
-from core.hints.per_process import PerProcess
-from core.hints.together import Together
 from core.models import Classifier, ClaudeModel, ModelAlias, Route, RouteVersion, direct
+from core.models.grouped import Grouped
 from core.models.prompts import digest_of
 from core.models.routing import ONLY
 from core.routing.rules import Compiled, compile_route
@@ -84,8 +80,7 @@ def book(stamp: str = "") -> Book:
 
     None, where the caller has just read the stamp.
     """
-    if not stamp:
-        stamp = _stamp() if connection.in_atomic_block else _stamps.get().do(None)
+    stamp = stamp or _stamps.do(None)
     kept = _kept[0] if _kept else None
     return kept if kept is not None and stamp and kept.stamp == stamp else _read(stamp)
 
@@ -130,9 +125,7 @@ def _one_for_all(threads: Sequence[None]) -> list[str]:
     return [_stamp()] * len(threads)
 
 
-_stamps: PerProcess[Together[None, str]] = PerProcess(
-    partial(Together, _stamp, _one_for_all, MOST_ASKING, direct.let_go)
-)
+_stamps: Grouped[None, str] = Grouped(_stamp, _one_for_all, MOST_ASKING)
 
 
 def _read(stamp: str) -> Book:

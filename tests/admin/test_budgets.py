@@ -16,6 +16,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from core.costs import raises
 from core.costs.windows import window_of
+from core.hints import aside
 from core.intake.accept import accept
 from core.models import Budget, BudgetNotice, BudgetRequest, BudgetWindow, Prompt, User
 
@@ -126,6 +127,7 @@ def test_the_owner_approves_and_only_this_period_gets_more(
     assert (asked.status, asked.decided_by, asked.answer) == ("approved", editor, "Good luck")
     assert asked.window.limit == Decimal("15.5"), "once, however often it is approved"
     assert asked.window.budget.amount == 10
+    assert aside.wait(20)
     assert [message.to for message in mail.outbox] == [[member.email]]
     assert "Good luck" in str(mail.outbox[0].body)
 

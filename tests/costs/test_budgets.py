@@ -21,6 +21,7 @@ from core.costs.estimate import worst_case
 from core.costs.windows import period_of, renews_on
 from core.execution.recovery import recover
 from core.execution.run import run_call
+from core.hints import aside
 from core.intake.accept import accept
 from core.jobs.sweeper import sweep
 from core.models import Budget, BudgetNotice, BudgetWindow, Call, CostRecord, Key, Prompt, Reservation, User
@@ -328,6 +329,7 @@ def test_each_threshold_is_told_once(
             run_call(call.pk)
 
     assert sorted(BudgetNotice.objects.values_list("percent", flat=True)) == [80, 100]
+    assert aside.wait(20)
     assert [(message.to, message.subject) for message in mail.outbox] == [
         ([finance.email], "80 % of the budget «Tiny» is spent"),
         ([finance.email], "100 % of the budget «Tiny» is spent"),

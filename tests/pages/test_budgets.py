@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from core.costs.raises import approve
+from core.hints import aside
 from core.intake.accept import accept
 from core.models import Budget, BudgetRequest, BudgetWindow, Call, Prompt, User
 from tests.books import forget_prices
@@ -74,6 +75,7 @@ def test_a_person_asks_once_and_the_owner_is_told(
     assert "waits for a decision" in html
     asked = BudgetRequest.objects.get()
     assert (asked.user, asked.amount, asked.window.budget) == (member, Decimal("12.5"), tight)
+    assert aside.wait(20)
     assert [message.to for message in mail.outbox] == [[finance.email]]
 
     html = page.post(f"/budgets/{tight.pk}/ask/", WISH).content.decode()
