@@ -18,8 +18,10 @@ from core.costs.answered import Answered, settle_all
 from core.costs.budgets import reserve
 from core.costs.ledger import Exchange, book
 from core.execution.lease import lease_time
+from core.execution.settling import patiently
 from core.hints.together import APART
 from core.models import Budget, BudgetNotice, BudgetWindow, Call, CostRecord, PendingRollup, Prompt, Reservation, User
+from tests.lost_commits import LostCommits
 
 MODEL = "claude-haiku-5-5"
 REQUEST = {"model": MODEL, "max_tokens": 1000, "messages": [{"role": "user", "content": "Hello"}]}
@@ -150,3 +152,26 @@ def test_threads_that_settle_at_once_leave_nothing_reserved(running: MakeCall) -
     booked = CostRecord.objects.aggregate(sum=Sum("amount"))["sum"]
     assert CostRecord.objects.count() == Call.objects.filter(status=Call.Status.SUCCEEDED).count() == 48
     assert windows() == [(booked, 0)] * 2
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("number", [1, 4])
+def test_an_answer_of_whose_commit_nothing_was_heard_is_this_programs_all_the_same(
+    number: int, running: MakeCall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = [answer(running(), f"req-{each}") for each in range(number)]
+    lost = LostCommits(monkeypatch)
+
+    def settle(each: Answered) -> bool:
+        try:
+            return patiently(partial(answered.settle, each))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(number) as pool:
+        assert list(pool.map(settle, group)) == [True] * number
+
+    assert not lost.left
+    assert {each.call.status for each in group} == {Call.Status.SUCCEEDED}
+    assert CostRecord.objects.count() == number
+    assert {reserved for _, reserved in windows()} == {0}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from core.hints import together
 from core.hints.together import APART, Together
 
 TIMEOUT = 20
@@ -153,3 +155,38 @@ def test_what_cannot_be_let_go_keeps_nobody_waiting() -> None:
     shop = Workshop()
     shop.together = Together(shop.do_alone, shop.do_together, 100, lambda: 1 / 0)
     assert [each.result() for each in shop.doubled(1, 2)] == [2, 4]
+
+
+def test_whoever_is_in_line_for_too_long_does_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(together, "LONGEST_IN_LINE", 0.05)
+    shop = Workshop()
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(shop.together.do, 0)
+        assert shop.begun.wait(TIMEOUT)
+        assert [each.result(TIMEOUT) for each in [pool.submit(shop.together.do, number) for number in (1, 2)]] == [2, 4]
+        assert not first.done()
+        shop.go_on.set()
+
+    assert first.result() == 0
+    assert (sorted(shop.alone), shop.groups) == ([0, 1, 2], [])
+
+
+def test_whoever_is_being_worked_for_does_not_do_its_own_beside_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(together, "LONGEST_IN_LINE", 0.05)
+    shop = Workshop()
+
+    def slowly(numbers: Sequence[int]) -> list[int]:
+        # Longer than anybody stays in line.
+        time.sleep(0.2)
+        return [number * 2 for number in numbers]
+
+    shop.together = Together(shop.do_alone, slowly, 100)
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(shop.together.do, 0)
+        assert shop.begun.wait(TIMEOUT)
+        others = [pool.submit(shop.together.do, number) for number in (1, 2, 3)]
+        wait_until(lambda: len(shop.together._waiting) == 3)
+        shop.go_on.set()
+
+    assert [each.result() for each in (first, *others)] == [0, 2, 4, 6]
+    assert shop.alone == [0]

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
+from core.chat.say import Message, begin
 from core.costs.budgets import OverBudgetError
 from core.costs.estimate import worst_case
+from core.execution.run import not_begun, run_call
 from core.hints.together import APART
+from core.intake import same
 from core.intake.requests import Asking, accept_request
-from core.intake.storing import New, UnreadableRequestError, store_all
+from core.intake.storing import New, UnreadableRequestError, store, store_all
+from core.jobs import sweeper
 from core.models import Budget, BudgetWindow, Call, Key, Prompt, Reservation, User
 from core.routing.choose import Plan
+from core.simulator.server import Simulator
+from tests.locks import until_somebody_waits
+from tests.lost_commits import LostCommits
 
 MODEL = "claude-haiku-5-5"
 BODY = {"model": MODEL, "max_tokens": 100, "messages": [{"role": "user", "content": "Hello"}]}
@@ -113,9 +122,165 @@ def test_a_group_without_room_leaves_nothing_behind(budget: Budget, worst: Decim
     assert BudgetWindow.objects.get().reserved == worst
 
 
-def test_what_is_for_the_queue_goes_there_when_the_group_is_stored(
+def test_whoever_brings_it_puts_what_is_for_the_queue_there(
     member: User, prompt: Prompt, django_capture_on_commit_callbacks: Callable[..., Any]
 ) -> None:
-    with django_capture_on_commit_callbacks() as callbacks:
-        store_all([new(member, lane=Call.Lane.QUEUE), new(member), new(member, lane=Call.Lane.QUEUE)])
-    assert len(callbacks) == 2
+    """And not who stores for all: where Redis does not answer, the others are not to wait for it."""
+    with django_capture_on_commit_callbacks() as of_the_group:
+        store_all([new(member, lane=Call.Lane.QUEUE), new(member)])
+    with django_capture_on_commit_callbacks() as own:
+        for lane in (Call.Lane.QUEUE, Call.Lane.SYNC):
+            store(new(member, lane=lane))
+
+    assert (len(of_the_group), len(own)) == (0, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("usual", [True, False])
+def test_a_call_of_whose_commit_nothing_was_heard_is_stored_once_and_goes_on(
+    usual: bool, budget: Budget, worst: Decimal, member: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if usual:
+        # Its window is there.
+        accept_request(BODY, Asking(member, None, Call.Door.API, Call.Lane.SYNC))
+    before = Call.objects.count()
+    lost = LostCommits(monkeypatch)
+
+    call = accept_request(BODY, Asking(member, None, Call.Door.API, Call.Lane.SYNC))
+
+    assert not lost.left
+    assert Call.objects.count() == before + 1
+    assert BudgetWindow.objects.get().reserved == (before + 1) * worst
+    assert run_call(call).status == Call.Status.SUCCEEDED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_group_of_whose_commit_nothing_was_heard_is_stored_once(
+    budget: Budget, worst: Decimal, member: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept_request(BODY, Asking(member, None, Call.Door.API, Call.Lane.SYNC))
+    lost = LostCommits(monkeypatch, number=2)
+
+    found = at_once([BODY] * 8, member)
+
+    assert not lost.left
+    assert [type(each).__name__ for each in found] == ["Call"] * 8
+    assert Call.objects.count() == Reservation.objects.count() == 9
+    assert BudgetWindow.objects.get().reserved == 9 * worst
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_named_call_of_whose_commit_nothing_was_heard_is_the_first_ones_own(
+    key: Key, prompt: Prompt, member: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = LostCommits(monkeypatch)
+
+    make = partial(accept_request, BODY, Asking(member, key, Call.Door.API, Call.Lane.SYNC))
+    call, earlier = same.named(key, "order-1", "digest", make)
+
+    assert not lost.left
+    assert not earlier, "nobody else runs it"
+    assert Call.objects.get() == call
+    assert same.named(key, "order-1", "digest", make) == (call, True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_that_waits_for_a_row_keeps_nobody_else_waiting(
+    budget: Budget, member: User, outsider: User, finance: User
+) -> None:
+    """The row is the window of somebody's budget, which a long transaction has changed."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite locks no rows")
+    budget.delete()
+    Budget.objects.create(name="Theirs", scope="user", user=outsider, amount=5, owner=finance, thresholds=[])
+    accept_request(BODY, Asking(outsider, None, Call.Door.API, Call.Lane.SYNC))
+
+    def ask(person: User) -> Call:
+        try:
+            return accept_request(BODY, Asking(person, None, Call.Door.API, Call.Lane.SYNC))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(3) as pool:
+        with transaction.atomic():
+            BudgetWindow.objects.select_for_update().get()
+            first = pool.submit(ask, outsider)
+            until_somebody_waits()
+            others = [pool.submit(ask, member) for _ in range(2)]
+            assert [other.result(TIMEOUT).user for other in others] == [member] * 2
+            assert not first.done()
+        assert first.result(TIMEOUT).user == outsider
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_person_who_is_at_work_in_a_chat_can_be_asked_for_elsewhere(prompt: Prompt, member: User) -> None:
+    """The chat holds the person's row until it has reserved; calls of theirs refer to that row."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite locks no rows")
+
+    def ask() -> Call:
+        try:
+            return accept_request(BODY, Asking(member, None, Call.Door.API, Call.Lane.SYNC))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        begin(member, None, Message("Hello"), MODEL)
+        assert pool.submit(ask).result(TIMEOUT).user == member
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_call_that_was_stored_late_begins_when_it_is_stored(
+    prompt: Prompt, member: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have waited in line for so long that a sweeper would take it at once."""
+    was_claimed = timezone.now() - dt.timedelta(hours=1)
+    claimed = Call.claimed
+
+    def long_ago(lease: dt.timedelta) -> dict[str, Any]:
+        return {**claimed(lease), "started_at": was_claimed, "lease_until": was_claimed + lease}
+
+    monkeypatch.setattr(Call, "claimed", staticmethod(long_ago))
+    call = accept_request(BODY, Asking(member, None, Call.Door.API, Call.Lane.SYNC))
+
+    stored = Call.objects.get(pk=call.pk)
+    assert stored.started_at is not None
+    assert stored.started_at > was_claimed
+    assert stored.sent_at == stored.started_at
+    assert not Call.objects.lost().exists()
+
+
+def test_a_call_that_a_sweeper_ended_before_it_began_is_not_sent(
+    prompt: Prompt, member: User, simulator: Simulator
+) -> None:
+    simulator.state.clear()
+    call = accept_request(BODY, Asking(member, None, Call.Door.API, Call.Lane.SYNC))
+    call.started_at = timezone.now() - dt.timedelta(hours=1)
+    Call.objects.update(lease_until=call.started_at)
+    sweeper.recover_lost()
+
+    assert run_call(call).status == ""
+
+    assert Call.objects.get().status == Call.Status.DEAD
+    assert simulator.bill()["entries"] == []
+
+
+def test_a_call_whose_lease_is_nearly_over_before_it_begins_renews_it(prompt: Prompt, member: User) -> None:
+    call = accept_request(BODY, Asking(member, None, Call.Door.API, Call.Lane.SYNC))
+    call.started_at = timezone.now() - dt.timedelta(hours=1)
+    Call.objects.update(lease_until=call.started_at)
+
+    assert run_call(call).status == Call.Status.SUCCEEDED
+
+
+def test_a_stream_for_which_there_is_no_thread_gives_back_what_it_reserved(
+    budget: Budget, member: User, simulator: Simulator
+) -> None:
+    simulator.state.clear()
+    call = accept_request(BODY, Asking(member, None, Call.Door.GATEWAY, Call.Lane.STREAM))
+
+    outcome = not_begun(call)
+
+    assert (outcome.status, outcome.error and outcome.error.status) == (Call.Status.FAILED, 529)
+    assert BudgetWindow.objects.get().reserved == 0
+    assert simulator.bill()["entries"] == []

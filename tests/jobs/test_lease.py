@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -14,7 +13,6 @@ from pytest_django import Settings
 from core.execution.run import run_call
 from core.intake.accept import accept
 from core.models import Call, Prompt, User
-from tests.locks import until_somebody_waits
 
 
 @pytest.mark.django_db(transaction=True)
@@ -35,24 +33,21 @@ def test_a_silent_claude_does_not_cost_the_call_its_lease(prompt: Prompt, member
 
 
 @pytest.mark.django_db(transaction=True)
-def test_leases_are_renewed_in_the_order_in_which_threads_that_share_a_transaction_lock_calls() -> None:
-    """Whatever order the rows lie in: otherwise each would wait for the other until PostgreSQL ends one of them."""
+def test_a_call_whose_row_is_locked_keeps_no_other_ones_lease_from_being_renewed() -> None:
+    """Nor does whoever renews hold a row that others wait for while it waits: that would be a deadlock."""
     if connection.vendor != "postgresql":
         pytest.skip("SQLite locks no rows")
     running = {"status": Call.Status.RUNNING, "lease_token": "token"}
-    late, early = (Call.objects.create(pk=uuid.UUID(int=number), **running) for number in (2, 1))
+    locked, free = (Call.objects.create(**running) for _ in range(2))
 
     def renew() -> int:
         try:
-            return Call.objects.held({late.pk: "token", early.pk: "token"}).renew(dt.timedelta(seconds=30))
+            return Call.objects.held({locked.pk: "token", free.pk: "token"}).renew(dt.timedelta(seconds=30))
         finally:
             connection.close()
 
-    with ThreadPoolExecutor(1) as pool:
-        with transaction.atomic():
-            Call.objects.select_for_update().get(pk=early.pk)
-            renewing = pool.submit(renew)
-            until_somebody_waits()
-            # It holds nothing yet that comes after what it waits for.
-            Call.objects.select_for_update(nowait=True).get(pk=late.pk)
-        assert renewing.result(30) == 2
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        Call.objects.select_for_update(no_key=True).get(pk=locked.pk)
+        assert pool.submit(renew).result(30) == 1
+
+    assert set(Call.objects.filter(lease_until__isnull=False)) == {free}

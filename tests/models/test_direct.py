@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.db import NotSupportedError, connection
 from django.db.models import Model
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from core.intake.keys import make_key
 from core.models import Call, ClaudeModel, Key, KeySecret, User, direct
 
 LEASE = dt.timedelta(seconds=30)
@@ -70,3 +73,28 @@ def test_a_key_is_found_in_one_query_with_its_owner_and_what_it_is_bound_to(
     assert bound is not None
     assert bound.key.models_bound_to() == {"one"}
     assert KeySecret.objects.find("ca-unknown") is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_prepared_a_statement_for_other_columns_is_not_used_again(member: User) -> None:
+    """As where a migration of the next version changes them beneath this process."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite prepares anew by itself")
+    _, text = make_key("Nightly report", member, by=None)
+    for _ in range(OFTEN):
+        assert KeySecret.objects.find(text)
+
+    def alter(kind: str) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE core_key ALTER COLUMN name TYPE {kind}")
+        connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            pool.submit(alter, "text").result(30)
+            with pytest.raises(NotSupportedError, match="cached plan"):
+                KeySecret.objects.find(text)
+            assert KeySecret.objects.find(text)
+        finally:
+            connection.close()
+            pool.submit(alter, f"varchar({Key._meta.get_field('name').max_length})").result(30)
