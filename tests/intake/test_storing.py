@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from core.chat.say import Message, begin
@@ -210,6 +210,24 @@ def test_one_that_waits_for_a_row_keeps_nobody_else_waiting(
             assert [other.result(TIMEOUT).user for other in others] == [member] * 2
             assert not first.done()
         assert first.result(TIMEOUT).user == outsider
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_group_does_not_wait_for_a_locked_row_as_one_alone_does(budget: Budget, member: User) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite locks no rows")
+    accept_request(BODY, Asking(member, None, Call.Door.API, Call.Lane.SYNC))
+
+    def store_two() -> None:
+        try:
+            store_all([new(member), new(member)])
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        BudgetWindow.objects.select_for_update().get()
+        with pytest.raises(OperationalError, match="lock timeout"):
+            pool.submit(store_two).result(TIMEOUT)
 
 
 @pytest.mark.django_db(transaction=True)
