@@ -206,7 +206,7 @@ class GroupAdmin(_GroupBase):
     ) -> tuple[list[Any], dict[str, int], set[str], list[str]]:
         """A role that somebody has, or that opens or limits something, is kept: nobody is locked out by its end."""
         kept = [
-            f"«{group}» is held by {', '.join(held)}. Take it from them first."
+            f"«{group}» is held by {' and '.join(held)}. Take it from them first."
             for group in objs
             if (held := _held(group))
         ]

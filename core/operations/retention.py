@@ -31,7 +31,7 @@ def prune_daily() -> str:
     days = settings.RESULT_RETENTION_DAYS
     if not days:
         return "contents are kept for ever (RESULT_RETENTION_DAYS)"
-    return f"{prune(days)} calls emptied that were older than {days} days"
+    return f"emptied calls older than {days} days: {prune(days)}"
 
 
 def prune(days: int) -> int:

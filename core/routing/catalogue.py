@@ -21,7 +21,7 @@ class Synced:
     updated: int
 
     def __str__(self) -> str:
-        return f"{self.added} models added, {self.updated} brought up to date"
+        return f"Models added: {self.added}, brought up to date: {self.updated}"
 
 
 def sync_models() -> Synced:

@@ -70,7 +70,7 @@ def test_an_operator_looks_into_the_queues(as_: SignIn, operator: User) -> None:
 
 
 def test_the_catalogue_is_brought_up_to_date_by_who_may(as_: SignIn, operator: User, simulator: Simulator) -> None:
-    assert "models added" in as_(operator).post(reverse("admin:core_claudemodel_sync"), follow=True).content.decode()
+    assert "Models added: " in as_(operator).post(reverse("admin:core_claudemodel_sync"), follow=True).content.decode()
     assert ClaudeModel.objects.exists()
 
 

@@ -222,7 +222,7 @@ def test_the_command_says_what_it_did(ask: Ask, capsys: pytest.CaptureFixture[st
 
     call_command("sweep")
 
-    assert capsys.readouterr().out == "1 calls taken from lost workers, 0 queued again.\n"
+    assert capsys.readouterr().out == "Calls taken from lost workers: 1, queued again: 0.\n"
 
 
 @pytest.mark.parametrize("lane", [Call.Lane.SYNC, Call.Lane.STREAM])

@@ -74,14 +74,14 @@ def test_many_are_emptied_in_chunks(prompt: Prompt, member: User, monkeypatch: p
 def test_daily_it_does_what_the_setting_says(old: Call, settings: object) -> None:
     assert "for ever" in prune_daily()
     settings.RESULT_RETENTION_DAYS = 30  # type: ignore[attr-defined]
-    assert prune_daily() == "1 calls emptied that were older than 30 days"
+    assert prune_daily() == "emptied calls older than 30 days: 1"
 
 
 def test_the_command_says_what_it_would_do_and_does_it(old: Call, capsys: pytest.CaptureFixture[str]) -> None:
     call_command("prune", "--days", "30", "--dry-run")
-    assert "1 calls are older than 30 days" in capsys.readouterr().out
+    assert "Calls older than 30 days that would be emptied: 1." in capsys.readouterr().out
     call_command("prune", "--days", "30")
-    assert "1 calls emptied" in capsys.readouterr().out
+    assert "Emptied calls older than 30 days: 1." in capsys.readouterr().out
     for wrong in ([], ["--days", "0"]):
         with pytest.raises(CommandError):
             call_command("prune", *wrong)

@@ -25,6 +25,6 @@ class Command(BaseCommand):
         if not days:
             raise CommandError("Contents are kept for ever: set RESULT_RETENTION_DAYS, or say --days.", returncode=2)
         if options["dry_run"]:
-            self.stdout.write(f"{count_old(days)} calls are older than {days} days and would be emptied.")
+            self.stdout.write(f"Calls older than {days} days that would be emptied: {count_old(days)}.")
         else:
-            self.stdout.write(f"{prune(days)} calls emptied that were older than {days} days.")
+            self.stdout.write(f"Emptied calls older than {days} days: {prune(days)}.")

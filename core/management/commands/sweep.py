@@ -12,4 +12,4 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
         swept = sweep()
-        self.stdout.write(f"{swept.recovered} calls taken from lost workers, {swept.dispatched} queued again.")
+        self.stdout.write(f"Calls taken from lost workers: {swept.recovered}, queued again: {swept.dispatched}.")

@@ -50,5 +50,7 @@
         follow(document.getElementById("answer"));
         // The theme has no landmark for what a page is about.
         document.getElementById("content")?.setAttribute("role", "main");
+        // The queue dashboard's box for all rows has no label.
+        document.getElementById("action-toggle")?.setAttribute("aria-label", "All rows");
     });
 })();
