@@ -12,14 +12,15 @@ import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from core.costs import notices, statements
+from core.costs import held, statements
 from core.costs.estimate import worst_case
+from core.costs.held import Stand
 from core.costs.statements import Held
 from core.costs.windows import renews_on, windows_of
 from core.models import Budget, BudgetWindow, Call, CostRecord, Reservation, direct
@@ -108,20 +109,12 @@ def hold_another(call: Call) -> bool:
     with transaction.atomic():
         # First the call and then its reservations, as every settlement does.
         Call.objects.select_for_update(no_key=True).filter(pk=call.pk).values_list("pk").first()
-        reservations = statements.held(call.pk)
-        _, unknown, _ = statements.stand(call.pk) if reservations else (False, 0, NOTHING)
-        if all(_hold_for(reservation, unknown + 2) for reservation in reservations):
+        reservations = held.found([call.pk])
+        unknown = held.stands([call.pk])[call.pk].unknown if reservations else 0
+        if all(_hold_for(each.reservation, unknown + 2) for each in reservations):
             return True
         transaction.set_rollback(True)
         return False
-
-
-class Stand(NamedTuple):
-    """What the ledger says of a call: is it finished, how many exchanges cost nobody knows what, and the others?"""
-
-    finished: bool
-    unknown: int
-    spent: Decimal
 
 
 def settle(call_id: uuid.UUID, stand: Stand | None = None) -> None:
@@ -133,12 +126,7 @@ def settle(call_id: uuid.UUID, stand: Stand | None = None) -> None:
     whose cost is not known, until somebody puts that right: it may have been billed.
     """
     with transaction.atomic(savepoint=False):
-        reservations = statements.held(call_id)
-        if not reservations:
-            return
-        finished, unknown, spent = stand or statements.stand(call_id)
-        for reservation in reservations:
-            _bring(reservation, unknown + (not finished), spent)
+        held.bring([call_id], None if stand is None else {call_id: stand})
 
 
 def cancel(call: Call) -> bool:
@@ -158,17 +146,6 @@ def release_finished() -> int:
     for call_id in calls:
         settle(call_id)
     return len(calls)
-
-
-def _bring(reservation: Held, attempts: int, spent: Decimal) -> None:
-    """Let a reservation hold what these attempts can cost, or less, and count what was spent."""
-    held, ended = min(reservation.held, reservation.amount * attempts), attempts == 0
-    if (held, spent, ended) == (reservation.held, reservation.spent, reservation.released):
-        return
-    of_all, limit = statements.bring(reservation, held, spent, ended=ended)
-    if spent > reservation.spent:
-        before = of_all - (spent - reservation.spent)
-        notices.notice(reservation.window_id, reservation.thresholds, before, of_all, limit)
 
 
 def _hold_for(reservation: Held, attempts: int) -> bool:

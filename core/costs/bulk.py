@@ -24,7 +24,7 @@ from core.costs.estimate import PricesOf, worst_case
 from core.costs.ledger import Exchange, add_all, booking_day, unsaved_record
 from core.costs.statements import Applying, Booking
 from core.costs.windows import windows_of
-from core.models import Batch, BatchRow, Budget, Call, Key, User, direct
+from core.models import Batch, BatchRow, Budget, Call, Key, User
 from core.models.direct import Done, Step
 
 NOTHING = Decimal(0)
@@ -192,11 +192,4 @@ def settle_calls(call_ids: Sequence[uuid.UUID]) -> None:
     """Bring the reservations of these calls to what the ledger says of them, as `budgets.settle` does for one."""
     with transaction.atomic(savepoint=False):
         for start in range(0, len(call_ids), AT_ONCE):
-            _settle(call_ids[start : start + AT_ONCE])
-
-
-def _settle(call_ids: Sequence[uuid.UUID]) -> None:
-    reservations = held.found_in(direct.run_all([held.asking(call_ids)])[0])
-    if reservations:
-        changes = held.Changes(reservations, held.stands(call_ids))
-        changes.tell(direct.run_all(changes.steps()))
+            held.bring(call_ids[start : start + AT_ONCE])

@@ -7,14 +7,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
 
 from core.costs import notices, statements
-from core.costs.budgets import Stand
 from core.costs.statements import Held
-from core.models import direct
+from core.models import Call, direct
 from core.models.direct import Done, Step
 
 NOTHING = Decimal(0)
@@ -38,6 +37,30 @@ class OfCall:
     reservation: Held
 
 
+class Stand(NamedTuple):
+    """What the ledger says of a call: is it finished, how many exchanges cost nobody knows what, and the others?"""
+
+    finished: bool
+    unknown: int
+    spent: Decimal
+
+
+def bring(call_ids: Sequence[uuid.UUID], known: Mapping[uuid.UUID, Stand] | None = None) -> None:
+    """Bring the reservations of these calls to what the ledger says of them, in the transaction that changed it.
+
+    `known` is what it says, where the caller has just written that.
+    """
+    reservations = found(call_ids)
+    if reservations:
+        changes = Changes(reservations, stands(call_ids) if known is None else known)
+        changes.tell(direct.run_all(changes.steps()))
+
+
+def found(call_ids: Sequence[uuid.UUID]) -> list[OfCall]:
+    """The reservations of these calls, locked."""
+    return found_in(direct.run_all([asking(call_ids)])[0])
+
+
 def asking(call_ids: Sequence[uuid.UUID]) -> Step:
     """Finds the reservations of these calls and locks them, in the order of the calls and their windows."""
     lock = " FOR UPDATE OF r" if connection.vendor == "postgresql" else ""
@@ -55,7 +78,17 @@ def stands(call_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Stand]:
     rows: defaultdict[Any, list[Any]] = defaultdict(list)
     for call_id, *rest in direct.run_all([statements.of_calls(_STAND_OF, call_ids)])[0].found:
         rows[_as_uuid(call_id)].append(rest)
-    return {call_id: Stand(*statements.stand_of(found)) for call_id, found in rows.items()}
+    return {call_id: _stand_of(each) for call_id, each in rows.items()}
+
+
+def _stand_of(rows: Sequence[Sequence[Any]]) -> Stand:
+    """What a call's rows say: its status, and each record's id, amount and what it corrects."""
+    records = [(pk, amount, corrects) for _, pk, amount, corrects in rows if pk is not None]
+    corrected = {corrects for _, _, corrects in records}
+    unknown = sum(amount is None and pk not in corrected for pk, amount, _ in records)
+    # A correction carries the difference, so that all amounts are summed.
+    spent = sum(amount for _, amount, _ in records if amount is not None)
+    return Stand(rows[0][0] in Call.FINISHED, unknown, statements.dollars(spent))
 
 
 class Changes:
@@ -89,10 +122,10 @@ class Changes:
 
 
 def after(reservation: Held, stand: Stand) -> Held:
-    """What it holds and spent where the ledger says this of its call, see `budgets.settle`."""
+    """What it holds, or less, and spent where the ledger says this of its call; the rule is `budgets.settle`'s."""
     attempts = stand.unknown + (not stand.finished)
-    held = min(reservation.held, reservation.amount * attempts)
-    return replace(reservation, held=held, spent=stand.spent, released=attempts == 0)
+    kept = min(reservation.held, reservation.amount * attempts)
+    return replace(reservation, held=kept, spent=stand.spent, released=attempts == 0)
 
 
 def _as_uuid(value: Any) -> uuid.UUID:

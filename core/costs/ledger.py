@@ -15,6 +15,7 @@ from core.claude.usage import Usage, read_usage
 from core.costs import budgets, statements
 from core.costs.compute import Cost, compute, plain
 from core.costs.estimate import PricesOf
+from core.costs.held import Stand
 from core.costs.prices import rates_of
 from core.costs.statements import Booking
 from core.models import Call, CostRecord, direct
@@ -72,14 +73,14 @@ def book_locked(call: Call, exchange: Exchange) -> CostRecord:
     return earlier or _record(call, exchange, booking, _unanswered(call, exchange))
 
 
-def _stand(call: Call) -> budgets.Stand | None:
+def _stand(call: Call) -> Stand | None:
     """What the ledger says of a call, where this process knows it without asking."""
     return None if call.only_record is None else stand_after(call.only_record, finished=call.finished)
 
 
-def stand_after(record: CostRecord, *, finished: bool = True) -> budgets.Stand:
+def stand_after(record: CostRecord, *, finished: bool = True) -> Stand:
     """What it says of a call that has this record and no other."""
-    return budgets.Stand(finished, int(record.amount is None), record.amount or Decimal(0))
+    return Stand(finished, int(record.amount is None), record.amount or Decimal(0))
 
 
 def _already_booked(call: Call, exchange: Exchange) -> CostRecord | None:

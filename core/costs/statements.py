@@ -11,7 +11,7 @@ import datetime as dt
 import json
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -56,16 +56,6 @@ _TAKE = """
     WHERE id = %s AND ({soft} OR spent + reserved + %s <= "limit")"""
 _HOLD = """
     INSERT INTO core_reservation (call_id, window_id, amount, held, spent, created_at) VALUES (%s, %s, %s, %s, 0, %s)"""
-_HELD = """
-    SELECT r.id, r.window_id, r.amount, r.held, r.spent, r.released_at, b.thresholds
-    FROM core_reservation r
-    JOIN core_budgetwindow w ON w.id = r.window_id
-    JOIN core_budget b ON b.id = w.budget_id
-    WHERE r.call_id = %s ORDER BY r.window_id"""
-_STAND = """
-    SELECT c.status, r.id, r.amount, r.corrects_id
-    FROM core_call c LEFT JOIN core_costrecord r ON r.call_id = c.id
-    WHERE c.id = %s"""
 _BRING = "UPDATE core_reservation SET held = %s, spent = %s, released_at = %s WHERE id = %s"
 _COUNT = """
     UPDATE core_budgetwindow SET spent = spent + %s, reserved = reserved + %s WHERE id = %s RETURNING spent, "limit\""""
@@ -198,30 +188,9 @@ def holding(holds: Iterable[tuple[Call, int, Decimal]]) -> list[Step]:
     ]
 
 
-def held(call_id: uuid.UUID) -> list[Held]:
-    """The reservations of a call, in the order of their windows, locked."""
-    lock = " FOR UPDATE OF r" if connection.vendor == "postgresql" else ""
-    return [held_row(row) for row in _rows(_HELD + lock, [_uuid(call_id)])]
-
-
 def held_row(row: Sequence[Any]) -> Held:
     pk, window_id, amount, kept, spent, released, thresholds = row
-    return Held(pk, window_id, _amount(amount), _amount(kept), _amount(spent), bool(released), _list(thresholds))
-
-
-def stand(call_id: uuid.UUID) -> tuple[bool, int, Decimal]:
-    """Whether a call is finished, how many of its exchanges are of unknown cost, and what the others cost."""
-    return stand_of(_rows(_STAND, [_uuid(call_id)]))
-
-
-def stand_of(rows: Sequence[Sequence[Any]]) -> tuple[bool, int, Decimal]:
-    """The same of rows as `_STAND` answers them: the call's status, and a record's id, amount and what it corrects."""
-    records = [(pk, amount, corrects) for _, pk, amount, corrects in rows if pk is not None]
-    corrected = {corrects for _, _, corrects in records}
-    unknown = sum(amount is None and pk not in corrected for pk, amount, _ in records)
-    # A correction carries the difference, so that all amounts are summed.
-    known = sum(amount for _, amount, _ in records if amount is not None)
-    return rows[0][0] in Call.FINISHED, unknown, _amount(known)
+    return Held(pk, window_id, dollars(amount), dollars(kept), dollars(spent), bool(released), _list(thresholds))
 
 
 def of_calls(statement: str, call_ids: Sequence[uuid.UUID], **parts: str) -> Step:
@@ -247,17 +216,7 @@ def counting(window_id: int, spent: Decimal, reserved: Decimal) -> Step:
 def counted_in(done: Done) -> tuple[Decimal, Decimal]:
     """What the window has spent now, and its limit."""
     of_all, limit = done.found[0]
-    return _amount(of_all), _amount(limit)
-
-
-def bring(reservation: Held, kept: Decimal, spent: Decimal, *, ended: bool) -> tuple[Decimal, Decimal]:
-    """Write what a reservation holds and spent, and change its window by the difference.
-
-    Answers what the window has spent now, and its limit.
-    """
-    after = replace(reservation, held=kept, spent=spent, released=ended)
-    change = counting(reservation.window_id, spent - reservation.spent, kept - reservation.held)
-    return counted_in(direct.run_all([*bringing([after]), change])[-1])
+    return dollars(of_all), dollars(limit)
 
 
 def _rows(statement: str, values: list[Any]) -> list[Any]:
@@ -268,7 +227,7 @@ def _money(amount: Decimal) -> int:
     return int(_FIELD.get_prep_value(amount))
 
 
-def _amount(units: Any) -> Decimal:
+def dollars(units: Any) -> Decimal:
     return Decimal(int(units)).scaleb(-PLACES)
 
 
