@@ -74,7 +74,7 @@ def test_the_list_shows_request_attempts_and_costs(as_: SignIn, operator: User, 
     client = as_(operator)
     assert "1 call given up" in client.get(KINDS).content.decode()
     page = client.get(KIND, OF_KIND).content.decode()
-    for shown in ("A text.", "0 failed attempts", "0 cost records", "Run all 1 again", str(letter.user)):
+    for shown in ("A text.", "0 failed attempts", "0 cost records", "Run it again", str(letter.user)):
         assert shown in page
     assert (
         "1 call of the queue given up, and nobody has dealt with it yet."
