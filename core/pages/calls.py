@@ -31,10 +31,12 @@ from core.routing.traces import trace_of
 
 @dataclass(frozen=True)
 class Bill:
-    """What a call's exchanges with Claude came to; None where any of them is unknown."""
+    """What a call's exchanges with Claude came to; None where any of them is unknown. `least` is what is known."""
 
     amount: Decimal | None
+    least: Decimal
     exchanges: int
+    unknown: int
     input_tokens: int | None
     output_tokens: int | None
     unknown_because: list[str]
@@ -186,7 +188,9 @@ def _bill(found: Call, records: list[CostRecord]) -> Bill:
     complete = len(counted) == exchanges
     return Bill(
         amount=found.cost,
+        least=sum((record.amount for record in records if record.amount is not None), Decimal(0)),
         exchanges=exchanges,
+        unknown=len(unknown),
         input_tokens=_sum([_whole_input(record) for record in counted]) if complete else None,
         output_tokens=_sum([record.output_tokens for record in counted]) if complete else None,
         unknown_because=list(dict.fromkeys(record.unknown_reason for record in unknown)),
