@@ -13,6 +13,10 @@ import sys
 import time
 from typing import Any
 
+# Seconds until a table is given up. What the leases of eight blows take is a minute or two; beside other heavy work on
+# two processors it was 292 seconds once, and more than 300 another time.
+TABLE_PATIENCE = 900.0
+
 
 def main() -> None:
     arguments = _parser().parse_args()
@@ -105,6 +109,7 @@ def _table(arguments: argparse.Namespace, simulator: Any, redis: Any, url: str) 
         prompt,
         person,
         live_rows=arguments.live_rows,
+        patience=TABLE_PATIENCE,
     )
     storm.rage()
     return {"seed": arguments.seed, **storm.reckoning()}
