@@ -12,7 +12,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -50,7 +50,7 @@ class Swept:
 
 def sweep() -> Swept:
     """One round of everything. Safe to run anywhere, any number of times at once."""
-    swept = Swept(recovered=recover_lost(), dispatched=start_due() + dispatch_forgotten())
+    swept = Swept(recovered=recover_lost(), dispatched=start_due() + dispatch(forgotten()))
     release_held()
     return swept
 
@@ -72,18 +72,25 @@ def start_due() -> int:
     return sum(call.end_waiting() and dispatch_again(call) for call in due)
 
 
-def dispatch_forgotten() -> int:
-    """Put those into the queue again that are not there; those that waited longest first."""
+def forgotten() -> list[uuid.UUID]:
+    """Calls that are to be in the queue and are not there; those that waited longest first.
+
+    What a worker has taken from it, and not claimed yet, is among them.
+    """
     if not _perhaps_forgotten().exists():
-        return 0
+        return []
     try:
         # Before the database is asked: what a worker takes from the queue meanwhile would look forgotten.
         held = in_queue()
     except RedisError as error:
         log.warning("the sweeper waits for Redis: %s", error)
-        return 0
-    missing = [call_id for call_id in _waiting_longest() if job_id_of(call_id) not in held]
-    calls = Call.objects.filter(pk__in=missing).order_by("dispatched_at").only(*ENOUGH)
+        return []
+    return [call_id for call_id in _waiting_longest() if job_id_of(call_id) not in held]
+
+
+def dispatch(call_ids: Collection[uuid.UUID]) -> int:
+    """Put these into the queue again; answers how many that were."""
+    calls = Call.objects.filter(pk__in=call_ids).order_by("dispatched_at").only(*ENOUGH) if call_ids else ()
     return sum(call.mark_dispatched() and dispatch_again(call) for call in calls)
 
 
@@ -150,6 +157,7 @@ class Sweeper(threading.Thread):
         self._over = over
         # Workers that started together need not look together.
         self._forgotten_at = time.monotonic() + random.uniform(0, FORGOTTEN)
+        self._missing: frozenset[uuid.UUID] = frozenset()
         # At once: what is compared with later has to be known.
         self._held_at = 0.0
         self._steady = Steady(read_clock)
@@ -187,10 +195,16 @@ class Sweeper(threading.Thread):
             recover_lost()
         if began >= self._forgotten_at:
             self._forgotten_at = began + FORGOTTEN
-            dispatch_forgotten()
+            self._look_for_forgotten()
         for call in sorted(waiting, key=lambda call: call.dispatched_at):
             if not self._start_in_time(call):
                 return
+
+    def _look_for_forgotten(self) -> None:
+        """What was not there at two looks is forgotten; a busy worker may hold at one what it is about to claim."""
+        missing = forgotten()
+        dispatch([call_id for call_id in missing if call_id in self._missing])
+        self._missing = frozenset(missing)
 
     def _start_in_time(self, call: Call) -> bool:
         """Start a call when it is due; False where the worker stops meanwhile or Redis is away."""

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
+import time
 import uuid
 from collections.abc import Callable
 
@@ -17,7 +19,7 @@ from core.intake.accept import accept
 from core.intake.keys import make_key
 from core.jobs import sweeper
 from core.jobs.dispatch import dispatch_again, in_queue, job_id_of, queue
-from core.jobs.sweeper import Swept, sweep
+from core.jobs.sweeper import FORGOTTEN, Sweeper, Swept, sweep
 from core.models import Budget, Call, CostRecord, IdempotencyToken, Prompt, Reservation, User
 
 Ask = Callable[[], Call]
@@ -63,6 +65,20 @@ def test_what_is_in_the_queue_is_left_there(ask: Ask) -> None:
     age(call)
 
     assert sweep() == Swept()
+
+
+def test_what_a_worker_has_taken_and_is_about_to_claim_is_not_queued_again(ask: Ask) -> None:
+    """It is in no queue for a moment; what was forgotten is in none at the next look either."""
+    call = ask()
+    age(call)
+    queue().empty()
+    looking = Sweeper(threading.Event())
+    began = time.monotonic() + FORGOTTEN
+
+    looking.round(began)
+    assert in_queue() == set()
+    looking.round(began + FORGOTTEN)
+    assert in_queue() == {job_id_of(call.pk)}
 
 
 def test_a_call_that_redis_forgot_is_queued_again(ask: Ask) -> None:
