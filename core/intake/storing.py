@@ -71,6 +71,7 @@ def store(new: New) -> None:
         # Where the answer to a commit was lost, it is there all the same: nobody else has its key.
         if connection.in_atomic_block or not Call.objects.filter(pk=new.call.pk).exists():
             raise
+        direct.inserted(new.call)
     _put_into_the_queue(new.call)
 
 
@@ -102,8 +103,8 @@ def store_all(group: Sequence[New]) -> list[Apart | None]:
         if not room.fits(done[len(group) :]):
             transaction.set_rollback(True)
             return [APART] * len(group)
-    for new, one in zip(group, done, strict=False):
-        direct.inserted(new.call, one)
+    for new in group:
+        direct.inserted(new.call)
     return [None] * len(group)
 
 

@@ -221,9 +221,9 @@ def insertion(row: Model) -> Step:
     return Step(statement, [given.prepared(given.field.pre_save(row, True), database) for given in fields])
 
 
-def inserted(row: Model, done: Done) -> None:
-    """Give the object what the database gave the row."""
-    if done.found:
+def inserted(row: Model, done: Done | None = None) -> None:
+    """Give the object what the database gave the row; that answered nothing where the row brought its own key."""
+    if done is not None and done.found:
         row.pk = done.found[0][0]
     row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
 
