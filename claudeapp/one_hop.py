@@ -21,6 +21,8 @@ from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.http import FileResponse
 from django.urls import set_script_prefix
 
+from core.live.tasks import end
+
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
@@ -87,8 +89,8 @@ class OneHop(ASGIHandler):
             try:
                 await asyncio.wait([sending, leaving], return_when=asyncio.FIRST_COMPLETED)
             finally:
-                await _end(leaving)
-                await _end(sending)
+                await end(leaving)
+                await end(sending)
                 if own_thread in SyncToAsync.context_to_thread_executor:
                     # What it asked the database for, it asked from there.
                     await sync_to_async(response.close)()
@@ -98,15 +100,6 @@ class OneHop(ASGIHandler):
         if not sending.cancelled():
             # Raises what went wrong.
             sending.result()
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    """Cancel a task until it has ended: until Python 3.12 what it waits for can swallow a cancellation."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=1)
-    if not task.cancelled():
-        task.exception()
 
 
 def _read_whole(response: Any, block_size: int) -> None:

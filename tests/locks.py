@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from django.db import connection
+
+# For what happens where a row is locked.
+locks_rows = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks no rows")
 
 
 def until_somebody_waits() -> None:

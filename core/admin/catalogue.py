@@ -70,11 +70,11 @@ class ClaudeModelAdmin(ReadOnly, ModelAdmin[ClaudeModel]):
 
     @display(description="Longest answer")
     def longest(self, model: ClaudeModel) -> str:
-        return f"{whole(model.max_tokens)} tokens" if model.max_tokens else "unknown"
+        return _tokens(model.max_tokens)
 
     @display(description="Longest input")
     def longest_input(self, model: ClaudeModel) -> str:
-        return f"{whole(model.max_input_tokens)} tokens" if model.max_input_tokens else "unknown"
+        return _tokens(model.max_input_tokens)
 
     @display(description="What it can do")
     def able(self, model: ClaudeModel) -> str:
@@ -116,6 +116,10 @@ class ClaudeModelAdmin(ReadOnly, ModelAdmin[ClaudeModel]):
         except ClaudeError as error:
             messages.error(request, f"Claude did not list its models, so nothing has changed: {error.message}")
         return HttpResponseRedirect(reverse("admin:core_claudemodel_changelist"))
+
+
+def _tokens(number: int | None) -> str:
+    return f"{whole(number)} tokens" if number else "unknown"
 
 
 def _able(capabilities: Any) -> Iterator[str]:

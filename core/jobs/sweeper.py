@@ -50,7 +50,7 @@ class Swept:
 
 def sweep() -> Swept:
     """One round of everything. Safe to run anywhere, any number of times at once."""
-    swept = Swept(recovered=recover_lost(), dispatched=start_due() + dispatch(forgotten()))
+    swept = Swept(recovered=recover_lost(), dispatched=start_due() + dispatch_all(forgotten()))
     release_held()
     return swept
 
@@ -88,7 +88,7 @@ def forgotten() -> list[uuid.UUID]:
     return [call_id for call_id in _waiting_longest() if job_id_of(call_id) not in held]
 
 
-def dispatch(call_ids: Collection[uuid.UUID]) -> int:
+def dispatch_all(call_ids: Collection[uuid.UUID]) -> int:
     """Put these into the queue again; answers how many that were."""
     calls = Call.objects.filter(pk__in=call_ids).order_by("dispatched_at").only(*ENOUGH) if call_ids else ()
     return sum(call.mark_dispatched() and dispatch_again(call) for call in calls)
@@ -203,7 +203,7 @@ class Sweeper(threading.Thread):
     def _look_for_forgotten(self) -> None:
         """What was not there at two looks is forgotten; a busy worker may hold at one what it is about to claim."""
         missing = forgotten()
-        dispatch([call_id for call_id in missing if call_id in self._missing])
+        dispatch_all([call_id for call_id in missing if call_id in self._missing])
         self._missing = frozenset(missing)
 
     def _start_in_time(self, call: Call) -> bool:

@@ -1,4 +1,4 @@
-"""How does work begin that is done for all watchers, and how does it end?"""
+"""How does work of an event loop begin that is done for all watchers, and how does any end?"""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def end(task: asyncio.Task[None] | None) -> None:
     """Cancel a task until it has ended; how it did is no news any more.
 
     Once may not do: until Python 3.12 `asyncio.wait_for`, by which redis-py reads and writes, loses a cancellation that
-    comes together with what it waits for.
+    comes together with what it waits for. A response that streams may wait by it, too.
     """
     while task and not task.done():
         task.cancel()

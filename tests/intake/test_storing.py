@@ -26,7 +26,7 @@ from core.jobs import sweeper
 from core.models import Budget, BudgetWindow, Call, Key, Prompt, Reservation, User
 from core.routing.choose import Plan
 from core.simulator.server import Simulator
-from tests.locks import until_somebody_waits
+from tests.locks import locks_rows, until_somebody_waits
 from tests.lost_commits import LostCommits
 
 MODEL = "claude-haiku-5-5"
@@ -64,6 +64,14 @@ def at_once(bodies: list[Mapping[str, Any]], member: User, lane: str = Call.Lane
 
     with ThreadPoolExecutor(len(bodies)) as pool:
         return list(pool.map(ask, bodies))
+
+
+def in_a_thread(person: User) -> Call:
+    """What this person asks for, by a connection that is not the test's."""
+    try:
+        return accept_request(BODY, Asking(person, None, Call.Door.API, Call.Lane.SYNC))
+    finally:
+        connection.close()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -184,38 +192,30 @@ def test_a_named_call_of_whose_commit_nothing_was_heard_is_the_first_ones_own(
     assert same.named(key, "order-1", "digest", make) == (call, True)
 
 
+@locks_rows
 @pytest.mark.django_db(transaction=True)
 def test_one_that_waits_for_a_row_keeps_nobody_else_waiting(
     budget: Budget, member: User, outsider: User, finance: User
 ) -> None:
     """The row is the window of somebody's budget, which a long transaction has changed."""
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite locks no rows")
     budget.delete()
     Budget.objects.create(name="Theirs", scope="user", user=outsider, amount=5, owner=finance, thresholds=[])
     accept_request(BODY, Asking(outsider, None, Call.Door.API, Call.Lane.SYNC))
 
-    def ask(person: User) -> Call:
-        try:
-            return accept_request(BODY, Asking(person, None, Call.Door.API, Call.Lane.SYNC))
-        finally:
-            connection.close()
-
     with ThreadPoolExecutor(3) as pool:
         with transaction.atomic():
             BudgetWindow.objects.select_for_update().get()
-            first = pool.submit(ask, outsider)
+            first = pool.submit(in_a_thread, outsider)
             until_somebody_waits()
-            others = [pool.submit(ask, member) for _ in range(2)]
+            others = [pool.submit(in_a_thread, member) for _ in range(2)]
             assert [other.result(TIMEOUT).user for other in others] == [member] * 2
             assert not first.done()
         assert first.result(TIMEOUT).user == outsider
 
 
+@locks_rows
 @pytest.mark.django_db(transaction=True)
 def test_a_group_does_not_wait_for_a_locked_row_as_one_alone_does(budget: Budget, member: User) -> None:
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite locks no rows")
     accept_request(BODY, Asking(member, None, Call.Door.API, Call.Lane.SYNC))
 
     def store_two() -> None:
@@ -230,21 +230,14 @@ def test_a_group_does_not_wait_for_a_locked_row_as_one_alone_does(budget: Budget
             pool.submit(store_two).result(TIMEOUT)
 
 
+@locks_rows
 @pytest.mark.django_db(transaction=True)
 def test_a_person_who_is_at_work_in_a_chat_can_be_asked_for_elsewhere(prompt: Prompt, member: User) -> None:
     """The chat holds the person's row until it has reserved; calls of theirs refer to that row."""
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite locks no rows")
-
-    def ask() -> Call:
-        try:
-            return accept_request(BODY, Asking(member, None, Call.Door.API, Call.Lane.SYNC))
-        finally:
-            connection.close()
 
     with ThreadPoolExecutor(1) as pool, transaction.atomic():
         begin(member, None, Message("Hello"), MODEL)
-        assert pool.submit(ask).result(TIMEOUT).user == member
+        assert pool.submit(in_a_thread, member).result(TIMEOUT).user == member
 
 
 @pytest.mark.django_db(transaction=True)

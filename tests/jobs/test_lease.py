@@ -13,6 +13,7 @@ from pytest_django import Settings
 from core.execution.run import run_call
 from core.intake.accept import accept
 from core.models import Call, Prompt, User
+from tests.locks import locks_rows
 
 
 @pytest.mark.django_db(transaction=True)
@@ -32,11 +33,10 @@ def test_a_silent_claude_does_not_cost_the_call_its_lease(prompt: Prompt, member
     assert not Call.objects.lost().exists()
 
 
+@locks_rows
 @pytest.mark.django_db(transaction=True)
 def test_a_call_whose_row_is_locked_keeps_no_other_ones_lease_from_being_renewed() -> None:
     """Nor does whoever renews hold a row that others wait for while it waits: that would be a deadlock."""
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite locks no rows")
     running = {"status": Call.Status.RUNNING, "lease_token": "token"}
     locked, free = (Call.objects.create(**running) for _ in range(2))
 
