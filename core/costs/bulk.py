@@ -25,7 +25,7 @@ from core.costs.ledger import Exchange, add_all, booking_day, unsaved_record
 from core.costs.statements import Applying, Booking
 from core.costs.windows import windows_of
 from core.models import Batch, BatchRow, Budget, Call, Key, User
-from core.models.direct import Done, Step
+from core.models.round_trip import Done, Step
 
 NOTHING = Decimal(0)
 # Rows in one statement: a number of values that both databases take.

@@ -14,7 +14,7 @@ from django.db import connection
 from core.costs import notices, statements
 from core.costs.statements import Held
 from core.models import Call, direct
-from core.models.direct import Done, Step
+from core.models.round_trip import Done, Step
 
 NOTHING = Decimal(0)
 _HELD_OF = """

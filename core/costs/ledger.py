@@ -20,7 +20,7 @@ from core.costs.prices import rates_of
 from core.costs.statements import Booking
 from core.models import Call, CostRecord, direct
 from core.models.catalogue import band_for, bands_on
-from core.models.direct import Done, Step
+from core.models.round_trip import Done, Step
 
 
 @dataclass(frozen=True)

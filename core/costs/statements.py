@@ -19,8 +19,8 @@ from django.db import connection
 from django.utils import timezone
 
 from core.models import Call, direct
-from core.models.direct import Done, Step
 from core.models.fields import PLACES, MoneyField
+from core.models.round_trip import Done, Step
 
 _PRICES = """
     SELECT id, contract, valid_from, valid_until, above_input_tokens, input, output, cache_write_5m, cache_write_1h,

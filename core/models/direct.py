@@ -29,29 +29,13 @@ from django.db.models.query import get_related_populators
 from django.db.models.sql.compiler import SQLCompiler
 
 from core.models.grouped import Grouped
+from core.models.round_trip import Done, Step, run_at_once
 
 M = TypeVar("M", bound=Model)
 V = TypeVar("V", bound="str | UUID")
 
 # Rows looked for in one round trip.
 MOST_FOUND = 64
-
-
-def cursor() -> CursorWrapper:
-    """For statements that are run again and again: PostgreSQL keeps them prepared, and does not plan each anew.
-
-    As the values go to the server by themselves, a statement may need casts where their types cannot be known.
-    """
-    # Itself, for each attribute of Django's `connection` is looked for first.
-    database: Any = connections[DEFAULT_DB_ALIAS]
-    # Where statements are logged, by Django's own, which can tell what it ran.
-    if database.vendor != "postgresql" or database.queries_logged:
-        own: CursorWrapper = database.cursor()
-        return own
-    if database.connection is None:
-        database.ensure_connection()
-    made: CursorWrapper = database.make_cursor(database.Database.Cursor(database.connection))
-    return made
 
 
 class Finder(Generic[M, V]):
@@ -138,41 +122,29 @@ def _compiled(queryset: Callable[[V], QuerySet[M]], any_value: V) -> _Compiled[M
     )
 
 
-class Step(NamedTuple):
-    """A statement, and the values that go into it."""
-
-    statement: str
-    values: Sequence[Any]
-
-
-class Done(NamedTuple):
-    """How many rows a step changed or found, and what it answered."""
-
-    rows: int
-    found: list[tuple[Any, ...]]
-
-
 def run_all(steps: Sequence[Step]) -> list[Done]:
     """Run these one after another; PostgreSQL gets them all in one round trip.
 
     None of them may need what another answers. Outside of a transaction PostgreSQL makes one of them all.
     """
+    if not steps:
+        return []
     database: Any = connections[DEFAULT_DB_ALIAS]
-    try:
-        if len(steps) > 1 and database.vendor == "postgresql" and not database.queries_logged:
-            return _run_at_once(database, steps)
-        with cursor() as run:
+    # Where statements are logged, by Django's own cursor, which can tell what it ran.
+    if database.vendor != "postgresql" or database.queries_logged:
+        with database.cursor() as run:
             return [_run(run, *step) for step in steps]
+    database.ensure_connection()
+    database.validate_no_broken_transaction()
+    try:
+        with database.wrap_database_errors:
+            return run_at_once(database.connection, steps)
     except (NotSupportedError, ProgrammingError):
         # A column may be of another type now than when the statement was prepared, for as long as the connection is.
-        _use_no_more(database)
+        if not database.in_atomic_block:
+            database.connection.close()
+            database.close()
         raise
-
-
-def _use_no_more(database: Any) -> None:
-    if database.vendor == "postgresql" and database.connection is not None and not database.in_atomic_block:
-        database.connection.close()
-        database.close()
 
 
 def run_each(statement: str, many: Sequence[Sequence[Any]]) -> list[Done]:
@@ -182,25 +154,7 @@ def run_each(statement: str, many: Sequence[Sequence[Any]]) -> list[Done]:
 
 def _run(run: CursorWrapper, statement: str, values: Sequence[Any]) -> Done:
     run.execute(statement, values)
-    return _done(run)
-
-
-def _run_at_once(database: Any, steps: Sequence[Step]) -> list[Done]:
-    """Django knows no pipelines, so it is asked for what it does around each statement."""
-    database.ensure_connection()
-    database.validate_no_broken_transaction()
-    raw, cursor_class = database.connection, database.Database.Cursor
-    with database.wrap_database_errors:
-        with raw.pipeline():
-            # The answers come when the pipeline ends.
-            runs = [cursor_class(raw).execute(statement, values, prepare=True) for statement, values in steps]
-        return [_done(run) for run in runs]
-
-
-def _done(run: Any) -> Done:
-    # Describing its columns takes psycopg longer than fetching them.
-    answered = run.pgresult.nfields if hasattr(run, "pgresult") else run.description
-    return Done(run.rowcount, run.fetchall() if answered else [])
+    return Done(run.rowcount, run.fetchall() if run.description else [])
 
 
 def insert(row: Model) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from core.models import Classifier, ClaudeModel, ModelAlias, Route, RouteVersion, direct
 from core.models.grouped import Grouped
 from core.models.prompts import digest_of
+from core.models.round_trip import Step
 from core.models.routing import ONLY
 from core.routing.rules import Compiled, compile_route
 
@@ -114,10 +115,8 @@ def questions_of(slug: str, digest: str = "") -> Questions | None:
 
 def _stamp(_: None = None) -> str:
     """Every call asks for it, so it is written as SQL."""
-    with direct.cursor() as cursor:
-        cursor.execute("SELECT stamp FROM core_routingstate WHERE id = %s", [ONLY])
-        row = cursor.fetchone()
-    return str(row[0]) if row else ""
+    found = direct.run_all([Step("SELECT stamp FROM core_routingstate WHERE id = %s", [ONLY])])[0].found
+    return str(found[0][0]) if found else ""
 
 
 def _one_for_all(threads: Sequence[None]) -> list[str]:

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from core.execution.claiming import claim
 from core.models import Call, direct, shared
+from core.models.round_trip import Done
 
 LEASE, MINUTE = dt.timedelta(seconds=30), dt.timedelta(minutes=1)
 Status, Lane = Call.Status, Call.Lane
@@ -52,29 +53,16 @@ def test_whoever_stood_still_after_a_claim_does_not_run_what_another_process_has
 ) -> None:
     """A machine may be put to sleep between two statements for longer than a lease."""
     call = Call.objects.create()
-    cursor = direct.cursor
+    run = direct.run_each
 
-    def and_stands_still() -> Any:
-        monkeypatch.setattr(direct, "cursor", cursor)
-        return _Slow(cursor(), call)
+    def and_stands_still(*given: Any) -> list[Done]:
+        done = run(*given)
+        Call.objects.filter(pk=call.pk).update(lease_token="another's")
+        return done
 
-    monkeypatch.setattr(direct, "cursor", and_stands_still)
+    monkeypatch.setattr(direct, "run_each", and_stands_still)
 
     assert Call.objects.claim(call.pk, LEASE) is None
-
-
-class _Slow:
-    """A cursor after whose statement another process takes the call."""
-
-    def __init__(self, cursor: Any, call: Call) -> None:
-        self._cursor, self._call = cursor, call
-
-    def __enter__(self) -> Any:
-        return self._cursor.__enter__()
-
-    def __exit__(self, *error: object) -> None:
-        self._cursor.__exit__(*error)
-        Call.objects.filter(pk=self._call.pk).update(lease_token="another's")
 
 
 def test_several_are_claimed_as_each_would_be(db: None) -> None:
