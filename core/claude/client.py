@@ -34,7 +34,7 @@ CONNECT_TIMEOUT = 10.0
 
 def sdk() -> Anthropic:
     """A client of this process, for what is asked now and then."""
-    return _senders().first
+    return _senders().common
 
 
 def _senders() -> Senders:

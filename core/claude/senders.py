@@ -6,7 +6,6 @@ Read where the SDK is first used, as it imports it.
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterator, Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
@@ -17,27 +16,32 @@ from anthropic._models import FinalRequestOptions
 
 # Idle connections are kept this long, in seconds, for the next call.
 KEEP_ALIVE = 60.0
-# Requests under way of one client. For each request the pool of a client looks at all of its connections, so a few
-# small pools are quicker than a large one.
-PLACES = 16
-MOST_SENDERS = 25
+# Connections of the client for what is asked now and then.
+MOST_AT_ONCE = 100
 # Kinds of requests whose heads are remembered; programs make them up by their own headers and queries.
 MOST_HEADS = 200
+
+Heads = dict[tuple[Any, ...], httpx2.Request]
 
 _POST = FinalRequestOptions.construct(method="post", url="")
 
 
 class Sender(anthropic.Anthropic):
-    """The SDK's client. Where requests differ in their body only, the SDK makes all the rest once."""
+    """The SDK's client. Where requests differ in their body only, the SDK makes all the rest once.
 
-    def __init__(self, api_key: str, base_url: str, verify: Any) -> None:
-        limits = httpx2.Limits(max_connections=PLACES, max_keepalive_connections=PLACES, keepalive_expiry=KEEP_ALIVE)
+    `heads` is what it made, for all clients of the same address and key.
+    """
+
+    def __init__(self, api_key: str, base_url: str, verify: Any, heads: Heads, connections: int) -> None:
+        limits = httpx2.Limits(
+            max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=KEEP_ALIVE
+        )
         # Requests of many people leave here; what one's answer sets is not for the next one's.
         cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
         http_client = anthropic.DefaultHttpxClient(limits=limits, verify=verify, cookies=cookies)
         # Our own queue retries; the SDK's retries would multiply with it.
         super().__init__(api_key=api_key, base_url=base_url, max_retries=0, http_client=http_client)
-        self._heads: dict[tuple[Any, ...], httpx2.Request] = {}
+        self._heads = heads
 
     @property
     def user_agent(self) -> str:
@@ -70,36 +74,26 @@ class Sender(anthropic.Anthropic):
 
 
 class Senders:
-    """As many clients as the requests under way need, the first ones first, so that connections are used again."""
+    """As many clients as there are requests under way, each of one connection.
+
+    For each request a client's pool looks at all of its connections, and asks each that rests whether it still stands.
+    """
 
     def __init__(self, api_key: str, base_url: str) -> None:
-        self._given = (api_key, base_url, httpx2.create_ssl_context())
-        self._changing = threading.Lock()
-        self._senders = [Sender(*self._given)]
-        self._busy = [0]
-
-    @property
-    def first(self) -> Sender:
-        return self._senders[0]
+        self._given = (api_key, base_url, httpx2.create_ssl_context(), Heads())
+        # For what is asked now and then, by several at once.
+        self.common = Sender(*self._given, MOST_AT_ONCE)
+        # What was used last is used next, so that its connection still stands.
+        self._at_rest: list[Sender] = []
 
     @contextlib.contextmanager
     def one(self) -> Iterator[Sender]:
-        """A client with a connection to spare, for one request."""
-        place = self._take()
+        """A client for one request."""
         try:
-            yield self._senders[place]
+            sender = self._at_rest.pop()
+        except IndexError:
+            sender = Sender(*self._given, 1)
+        try:
+            yield sender
         finally:
-            with self._changing:
-                self._busy[place] -= 1
-
-    def _take(self) -> int:
-        with self._changing:
-            place = next((place for place, busy in enumerate(self._busy) if busy < PLACES), len(self._busy))
-            if place == MOST_SENDERS:
-                # Its pool lets the request wait for a connection.
-                place = min(range(MOST_SENDERS), key=self._busy.__getitem__)
-            elif place == len(self._busy):
-                self._senders.append(Sender(*self._given))
-                self._busy.append(0)
-            self._busy[place] += 1
-            return place
+            self._at_rest.append(sender)

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from core.claude import senders
-from core.claude.senders import PLACES, Sender, Senders
+from core.claude.senders import Sender, Senders
 
 TIMEOUT = httpx2.Timeout(5, connect=2)
 
@@ -56,7 +56,7 @@ def upstream() -> Iterator[Upstream]:
 
 @pytest.fixture
 def sender(upstream: Upstream) -> Iterator[Sender]:
-    with Senders("sk-mine", upstream.url).first as one:
+    with Senders("sk-mine", upstream.url).common as one:
         yield one
 
 
@@ -105,18 +105,23 @@ def test_a_cookie_of_one_answer_is_not_sent_with_the_next_request(upstream: Upst
     assert all("cookie" not in headers for _, headers, _ in upstream.came)
 
 
-def test_a_client_is_used_again_before_another_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(senders, "MOST_SENDERS", 2)
-    several = Senders("sk-mine", "http://127.0.0.1:1")
+def test_each_request_has_a_client_and_a_client_is_used_again_before_another_is_made(upstream: Upstream) -> None:
+    several = Senders("sk-mine", upstream.url)
+    with several.one() as first, several.one() as second, first, second:
+        assert first is not second
+        for sender in (first, second):
+            sent(sender, b"{}", anthropic_beta="a-beta")
+    assert first._heads is second._heads, "what the SDK made for one is known to all"
+    assert len(first._heads) == 1
+
     for _ in range(3):
-        with several.one() as sender:
-            assert sender is several.first
-    held = [several.one() for _ in range(2 * PLACES + 2)]
-    clients = [each.__enter__() for each in held]
-    # Those for which no client has a place to spare wait for a connection of one that is as busy as the others.
-    assert len(set(map(id, clients))) == 2
-    assert clients[:PLACES] == [several.first] * PLACES
-    assert several._busy == [PLACES + 1, PLACES + 1]
-    for each in held:
-        each.__exit__(None, None, None)
-    assert several._busy == [0, 0]
+        with several.one() as again:
+            assert again is first, "what was used last; its connection still stands"
+
+
+def test_what_is_asked_now_and_then_does_not_wait_for_one_another(upstream: Upstream) -> None:
+    with Senders("sk-mine", upstream.url).common as common:
+        held = [common.open("/v1/messages", b"{}", {}, TIMEOUT) for _ in range(3)]
+        for response in held:
+            response.close()
+    assert len(upstream.came) == 3
