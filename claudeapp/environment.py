@@ -217,16 +217,15 @@ def _database_settings(raw: str) -> dict[str, object]:
         return {**settings, "OPTIONS": dict(SQLITE_OPTIONS)}
     options = settings.get("OPTIONS")
     given = dict(options) if isinstance(options, dict) else {}
-    if "prepare_threshold" in given:
-        given["prepare_threshold"] = _prepared_after(str(given["prepare_threshold"]))
-    options = {"pool": dict(POOL_OPTIONS), "prepare_threshold": PREPARED_AFTER, **given}
-    own = {"ENGINE": "claudeapp.postgresql", "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
-    return {**settings, **own, "OPTIONS": options}
-
-
-def _prepared_after(raw: str) -> int | None:
-    """Never, as with a pooler that hands connections around, or after so many runs of a statement."""
-    return None if raw.lower() in {"none", "off", ""} else int(raw)
+    own = {
+        "ENGINE": "claudeapp.postgresql",
+        "CONN_MAX_AGE": 0,
+        "CONN_HEALTH_CHECKS": True,
+        # Not where a pooler hands connections around: `core.models.round_trip` keeps them, psycopg itself none.
+        "KEEPS_STATEMENTS": str(given.pop("prepare_threshold", "")).lower() not in {"none", "off"},
+        "OPTIONS": {"pool": dict(POOL_OPTIONS), **given},
+    }
+    return {**settings, **own}
 
 
 # With Django's defaults 19 % of jobs failed with «database is locked» at 16 threads; with these none did at 256.
@@ -235,8 +234,6 @@ SQLITE_OPTIONS: dict[str, object] = {
     "timeout": 20,
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON;",
 }
-# How often a connection runs one of the statements of `core.models.direct` before it keeps it prepared.
-PREPARED_AFTER = 5
 
 
 def _look_again(pool: Any) -> None:

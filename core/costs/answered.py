@@ -21,6 +21,7 @@ from core.costs.statements import Booking
 from core.hints.together import APART, Apart
 from core.models import Call, CostRecord, Price, direct
 from core.models.grouped import Grouped, transaction_of
+from core.models.round_trip import run_all
 
 # Settlements in one transaction: a shared budget waits for it.
 MOST = 32
@@ -95,7 +96,7 @@ def _end(ordered: Sequence[Answered]) -> _Ended:
     number, today = len(ordered), timezone.localdate()
     changes = [each.call.success(each.answer) for each in ordered]
     priced = list(dict.fromkeys(_priced(each) for each in ordered))
-    done = direct.run_all(
+    done = run_all(
         [
             *(change.step for change in changes),
             *(statements.asking_booking(each.call, each.exchange.request_id, today) for each in ordered),
@@ -139,7 +140,7 @@ def _give_back(ended: _Ended, records: Mapping[uuid.UUID, CostRecord]) -> None:
     changes = held.Changes(ended.reservations, {**stands, **held.stands(others)})
     new = list(records.values())
     adding = ledger.adding(new)
-    done = direct.run_all([*adding, *changes.steps()])
+    done = run_all([*adding, *changes.steps()])
     ledger.added(new, done[: len(adding)])
     changes.tell(done[len(adding) :])
 

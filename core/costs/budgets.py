@@ -23,7 +23,8 @@ from core.costs.estimate import worst_case
 from core.costs.held import Stand
 from core.costs.statements import Held
 from core.costs.windows import renews_on, windows_of
-from core.models import Budget, BudgetWindow, Call, CostRecord, Reservation, direct
+from core.models import Budget, BudgetWindow, Call, CostRecord, Reservation
+from core.models.round_trip import run_all
 
 NOTHING = Decimal(0)
 MOST_AT_ONCE = 1000
@@ -64,7 +65,7 @@ def reserve(call: Call, models: Collection[str] = (), besides: Collection[Mappin
         applying = statements.applying(call, today)
     amount = _together(models or [str(call.request["model"])], call.request, besides)
     windows = {each.window_id: each.hard for each in applying if each.window_id is not None}
-    direct.run_all(statements.holding((call, window_id, amount or NOTHING) for window_id in windows))
+    run_all(statements.holding((call, window_id, amount or NOTHING) for window_id in windows))
     for window_id, hard in windows.items():
         # Without a worst case nothing could hold a limit, so a hard one refuses.
         if (hard and amount is None) or not statements.take(window_id, amount or NOTHING, hard=hard):

@@ -13,8 +13,8 @@ from django.db import connection
 
 from core.costs import notices, statements
 from core.costs.statements import Held
-from core.models import Call, direct
-from core.models.round_trip import Done, Step
+from core.models import Call
+from core.models.round_trip import Done, Step, run_all
 
 NOTHING = Decimal(0)
 _HELD_OF = """
@@ -53,12 +53,12 @@ def bring(call_ids: Sequence[uuid.UUID], known: Mapping[uuid.UUID, Stand] | None
     reservations = found(call_ids)
     if reservations:
         changes = Changes(reservations, stands(call_ids) if known is None else known)
-        changes.tell(direct.run_all(changes.steps()))
+        changes.tell(run_all(changes.steps()))
 
 
 def found(call_ids: Sequence[uuid.UUID]) -> list[OfCall]:
     """The reservations of these calls, locked."""
-    return found_in(direct.run_all([asking(call_ids)])[0])
+    return found_in(run_all([asking(call_ids)])[0])
 
 
 def asking(call_ids: Sequence[uuid.UUID]) -> Step:
@@ -76,7 +76,7 @@ def stands(call_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Stand]:
     if not call_ids:
         return {}
     rows: defaultdict[Any, list[Any]] = defaultdict(list)
-    for call_id, *rest in direct.run_all([statements.of_calls(_STAND_OF, call_ids)])[0].found:
+    for call_id, *rest in run_all([statements.of_calls(_STAND_OF, call_ids)])[0].found:
         rows[_as_uuid(call_id)].append(rest)
     return {call_id: _stand_of(each) for call_id, each in rows.items()}
 

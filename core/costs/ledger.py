@@ -20,7 +20,7 @@ from core.costs.prices import rates_of
 from core.costs.statements import Booking
 from core.models import Call, CostRecord, direct
 from core.models.catalogue import band_for, bands_on
-from core.models.round_trip import Done, Step
+from core.models.round_trip import Done, Step, run_all
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def add(record: CostRecord) -> CostRecord:
 
 def add_all(records: Sequence[CostRecord]) -> None:
     """The one way into the ledger: the records, and the notes that the rollups have yet to take them in."""
-    added(records, direct.run_all(adding(records)))
+    added(records, run_all(adding(records)))
 
 
 def adding(records: Sequence[CostRecord]) -> list[Step]:

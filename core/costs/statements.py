@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 from django.db import connection
 from django.utils import timezone
 
-from core.models import Call, direct
+from core.models import Call
 from core.models.fields import PLACES, MoneyField
-from core.models.round_trip import Done, Step
+from core.models.round_trip import Done, Step, run_all
 
 _PRICES = """
     SELECT id, contract, valid_from, valid_until, above_input_tokens, input, output, cache_write_5m, cache_write_1h,
@@ -116,7 +116,7 @@ class Held:
 
 def prices(model_id: str, speed: str) -> list[PriceRow]:
     """All prices in force of a model, past and future ones too, as `Price.objects.in_force_of` finds them."""
-    return prices_in(direct.run_all([asking_prices(model_id, speed)])[0])
+    return prices_in(run_all([asking_prices(model_id, speed)])[0])
 
 
 def asking_prices(model_id: str, speed: str) -> Step:
@@ -129,7 +129,7 @@ def prices_in(done: Done) -> list[PriceRow]:
 
 def booking(call: Call, request_id: str, today: dt.date) -> Booking:
     """Where a call's cost is to be booked, as of now, and whether anything of it was. The call's row is locked."""
-    return booking_in(direct.run_all([asking_booking(call, request_id, today)])[0])
+    return booking_in(run_all([asking_booking(call, request_id, today)])[0])
 
 
 def asking_booking(call: Call, request_id: str, today: dt.date) -> Step:
@@ -156,7 +156,7 @@ def applying(call: Call, day: dt.date) -> list[Applying]:
 
     A key's groups count instead of its owner's, where it has any.
     """
-    return applying_in(direct.run_all([asking_applying(call, day)])[0])
+    return applying_in(run_all([asking_applying(call, day)])[0])
 
 
 def asking_applying(call: Call, day: dt.date) -> Step:
@@ -172,7 +172,7 @@ def applying_in(done: Done) -> list[Applying]:
 
 def take(window_id: int, amount: Decimal, *, hard: bool) -> bool:
     """Reserve in one window; False, and nothing changed, where a hard limit has no room."""
-    return direct.run_all([taking(window_id, amount, hard=hard)])[0].rows == 1
+    return run_all([taking(window_id, amount, hard=hard)])[0].rows == 1
 
 
 def taking(window_id: int, amount: Decimal, *, hard: bool) -> Step:
@@ -220,7 +220,7 @@ def counted_in(done: Done) -> tuple[Decimal, Decimal]:
 
 
 def _rows(statement: str, values: list[Any]) -> list[Any]:
-    return direct.run_all([Step(statement, values)])[0].found
+    return run_all([Step(statement, values)])[0].found
 
 
 def _money(amount: Decimal) -> int:

@@ -22,6 +22,7 @@ from core.intake.again import Again
 from core.jobs.dispatch import dispatch
 from core.models import Call, direct
 from core.models.grouped import Grouped, transaction_of
+from core.models.round_trip import run_all
 from core.routing.choose import Plan
 from core.routing.reserving import reserve
 
@@ -99,7 +100,7 @@ def store_all(group: Sequence[New]) -> list[Apart | None]:
         new.begin()
     with transaction_of(len(group)):
         insertions = [direct.insertion(new.call) for new in group]
-        done = direct.run_all([*insertions, *room.steps()])
+        done = run_all([*insertions, *room.steps()])
         if not room.fits(done[len(group) :]):
             transaction.set_rollback(True)
             return [APART] * len(group)
@@ -113,7 +114,7 @@ def _room_for(group: Sequence[New]) -> Room:
     today = timezone.localdate()
     scopes = list(dict.fromkeys(_scope(new.call) for new in group))
     priced = list(dict.fromkeys((model, speed_of(new.body)) for new in group for model in new.models))
-    done = direct.run_all(
+    done = run_all(
         [
             *(statements.asking_applying(sample(*scope), today) for scope in scopes),
             *(statements.asking_prices(*which) for which in priced),

@@ -16,11 +16,11 @@ from django.db import connection, models
 from django.db.models import Exists, F, OuterRef, Q, Value
 from django.utils import timezone
 
-from core.models import direct
 from core.models.calls import Call
 from core.models.fields import KnownMoneyField, MoneyField
 from core.models.keys import Key
 from core.models.prompts import Prompt, PromptVersion
+from core.models.round_trip import run_each
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -424,14 +424,14 @@ class BatchRowQuerySet(models.QuerySet["BatchRow"]):
     def mark_working(self, calls: Sequence[Call]) -> None:
         """Take these in hand: nobody else may cancel them while their models are chosen."""
         now = connection.ops.adapt_datetimefield_value(timezone.now())
-        direct.run_each(_MARK_WORKING, [[now, _uuid(call.pk)] for call in calls])
+        run_each(_MARK_WORKING, [[now, _uuid(call.pk)] for call in calls])
         for call in calls:
             call.status, call.attempt = Call.Status.RUNNING, 1
 
     def mark_sent(self, calls: Sequence[Call]) -> None:
         """Note, before anything is sent, that each of these may be billed from here on."""
         now = connection.ops.adapt_datetimefield_value(timezone.now())
-        direct.run_each(
+        run_each(
             _MARK_SENT,
             [
                 [now, now, call.model, call.reason[:500], _json(call.routing), _uuid(call.pk)]
@@ -442,7 +442,7 @@ class BatchRowQuerySet(models.QuerySet["BatchRow"]):
     def end(self, calls: Sequence[Call]) -> None:
         """Write how these ended; the caller has locked them and knows that none of them had."""
         now = connection.ops.adapt_datetimefield_value(timezone.now())
-        direct.run_each(
+        run_each(
             _END,
             [
                 [
@@ -456,7 +456,7 @@ class BatchRowQuerySet(models.QuerySet["BatchRow"]):
 
     def keep_results(self, results: Sequence[tuple[uuid.UUID, Any]]) -> None:
         """Keep the API's own words of rows that brought no message."""
-        direct.run_each(_KEEP, [[_json(result), _uuid(call_id)] for call_id, result in results])
+        run_each(_KEEP, [[_json(result), _uuid(call_id)] for call_id, result in results])
 
 
 def _uuid(pk: uuid.UUID) -> Any:

@@ -19,6 +19,7 @@ from django.utils import timezone
 from core.models import clock, direct, shared
 from core.models.keys import Key
 from core.models.prompts import Prompt, PromptVersion
+from core.models.round_trip import run_each
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -132,7 +133,7 @@ class CallQuerySet(models.QuerySet["Call"]):
             [token, clock.and_seconds(lease), now, direct.stored(call_id), now]
             for call_id, token in zip(call_ids, tokens, strict=True)
         ]
-        done = direct.run_each(_CLAIM.format(lease=clock.now_and()), values)
+        done = run_each(_CLAIM.format(lease=clock.now_and()), values)
         taken = {call_id: token for call_id, token, each in zip(call_ids, tokens, done, strict=True) if each.rows == 1}
         found = {call.pk: call for call in _by_id.find_all(list(taken)) if call is not None}
         # Where this process stood still in between, somebody else may have it by now.

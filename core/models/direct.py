@@ -12,8 +12,7 @@ from functools import lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from django.db import DEFAULT_DB_ALIAS, NotSupportedError, ProgrammingError, connection, connections
-from django.db.backends.utils import CursorWrapper
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.models import (
     BooleanField,
     CharField,
@@ -29,7 +28,7 @@ from django.db.models.query import get_related_populators
 from django.db.models.sql.compiler import SQLCompiler
 
 from core.models.grouped import Grouped
-from core.models.round_trip import Done, Step, run_at_once
+from core.models.round_trip import Done, Step, run_all, run_each
 
 M = TypeVar("M", bound=Model)
 V = TypeVar("V", bound="str | UUID")
@@ -120,41 +119,6 @@ def _compiled(queryset: Callable[[V], QuerySet[M]], any_value: V) -> _Compiled[M
         # The stubs are those of a later Django.
         get_related_populators(compiler.klass_info, select, DEFAULT_DB_ALIAS),  # type: ignore[call-arg]
     )
-
-
-def run_all(steps: Sequence[Step]) -> list[Done]:
-    """Run these one after another; PostgreSQL gets them all in one round trip.
-
-    None of them may need what another answers. Outside of a transaction PostgreSQL makes one of them all.
-    """
-    if not steps:
-        return []
-    database: Any = connections[DEFAULT_DB_ALIAS]
-    # Where statements are logged, by Django's own cursor, which can tell what it ran.
-    if database.vendor != "postgresql" or database.queries_logged:
-        with database.cursor() as run:
-            return [_run(run, *step) for step in steps]
-    database.ensure_connection()
-    database.validate_no_broken_transaction()
-    try:
-        with database.wrap_database_errors:
-            return run_at_once(database.connection, steps)
-    except (NotSupportedError, ProgrammingError):
-        # A column may be of another type now than when the statement was prepared, for as long as the connection is.
-        if not database.in_atomic_block:
-            database.connection.close()
-            database.close()
-        raise
-
-
-def run_each(statement: str, many: Sequence[Sequence[Any]]) -> list[Done]:
-    """The same of one statement with each of these lists of values."""
-    return run_all([Step(statement, values) for values in many])
-
-
-def _run(run: CursorWrapper, statement: str, values: Sequence[Any]) -> Done:
-    run.execute(statement, values)
-    return Done(run.rowcount, run.fetchall() if run.description else [])
 
 
 def insert(row: Model) -> None:

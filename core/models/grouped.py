@@ -11,12 +11,14 @@ from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 
 from core.hints.per_process import PerProcess
 from core.hints.together import Apart, Together
+from core.models.round_trip import Step, run_all
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 # For how long several wait for a row that somebody else has locked; then each waits for its own. In PostgreSQL's words.
 LONGEST_WAIT = "300ms"
+_WAIT_BRIEFLY = Step(f"SET LOCAL lock_timeout = '{LONGEST_WAIT}'", ())
 
 
 class Grouped(Generic[T, R]):
@@ -40,8 +42,7 @@ def transaction_of(number: int) -> Iterator[None]:
     """A transaction for so many. One of several that has to wait for a row makes all of them fail, see `Together`."""
     with transaction.atomic():
         if number > 1 and connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                cursor.execute(f"SET LOCAL lock_timeout = '{LONGEST_WAIT}'")
+            run_all([_WAIT_BRIEFLY])
         yield
 
 

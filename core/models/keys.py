@@ -19,7 +19,7 @@ from core.models import direct
 from core.models.catalogue import ClaudeModel
 from core.models.fallbacks import FallbackChain
 from core.models.prompts import Prompt
-from core.models.round_trip import Step
+from core.models.round_trip import Step, run_all
 from core.models.routing import ONLY, RoutingState
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class Key(models.Model):
 
     def asked(self, call_id: uuid.UUID) -> bool:
         """Whether that call came by this key."""
-        return bool(direct.run_all([Step(_ASKED, [direct.stored(call_id), self.pk])])[0].found)
+        return bool(run_all([Step(_ASKED, [direct.stored(call_id), self.pk])])[0].found)
 
     def note_use(self, now: dt.datetime) -> None:
         """Remember, to the minute, that it was used."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.models import direct
 from core.models.direct import Change
 from core.models.grouped import Grouped, transaction_of
+from core.models.round_trip import run_all
 
 # Changes in one transaction.
 MOST = 64
@@ -21,7 +21,7 @@ def make_all(changes: Sequence[Change]) -> list[bool]:
     """Which of these took place, in one transaction."""
     order = sorted(range(len(changes)), key=lambda each: changes[each].row.pk)
     with transaction_of(len(changes)):
-        done = direct.run_all([changes[each].step for each in order])
+        done = run_all([changes[each].step for each in order])
     took_place = {each for each, one in zip(order, done, strict=True) if one.rows}
     for each in took_place:
         changes[each].apply()

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.models import Classifier, ClaudeModel, ModelAlias, Route, RouteVersion, direct
+from core.models import Classifier, ClaudeModel, ModelAlias, Route, RouteVersion
 from core.models.grouped import Grouped
 from core.models.prompts import digest_of
-from core.models.round_trip import Step
+from core.models.round_trip import Step, run_all
 from core.models.routing import ONLY
 from core.routing.rules import Compiled, compile_route
 
@@ -115,7 +115,7 @@ def questions_of(slug: str, digest: str = "") -> Questions | None:
 
 def _stamp(_: None = None) -> str:
     """Every call asks for it, so it is written as SQL."""
-    found = direct.run_all([Step("SELECT stamp FROM core_routingstate WHERE id = %s", [ONLY])])[0].found
+    found = run_all([Step("SELECT stamp FROM core_routingstate WHERE id = %s", [ONLY])])[0].found
     return str(found[0][0]) if found else ""
 
 

@@ -13,7 +13,7 @@ from django.db import connection
 from django.utils import timezone
 
 from core.execution.claiming import claim
-from core.models import Call, direct, shared
+from core.models import Call, calls, direct, round_trip, shared
 from core.models.round_trip import Done
 
 LEASE, MINUTE = dt.timedelta(seconds=30), dt.timedelta(minutes=1)
@@ -53,14 +53,14 @@ def test_whoever_stood_still_after_a_claim_does_not_run_what_another_process_has
 ) -> None:
     """A machine may be put to sleep between two statements for longer than a lease."""
     call = Call.objects.create()
-    run = direct.run_each
+    run = round_trip.run_each
 
     def and_stands_still(*given: Any) -> list[Done]:
         done = run(*given)
         Call.objects.filter(pk=call.pk).update(lease_token="another's")
         return done
 
-    monkeypatch.setattr(direct, "run_each", and_stands_still)
+    monkeypatch.setattr(calls, "run_each", and_stands_still)
 
     assert Call.objects.claim(call.pk, LEASE) is None
 

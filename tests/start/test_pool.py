@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from claudeapp.environment import POOL_OPTIONS, PREPARED_AFTER, _database_settings
+from claudeapp.environment import POOL_OPTIONS, _database_settings
 
 
 def test_while_somebody_waits_the_database_is_looked_for_each_second(
@@ -30,8 +30,11 @@ def test_while_somebody_waits_the_database_is_looked_for_each_second(
     assert len(waits) < 15, "and not without a pause"
 
 
-@pytest.mark.parametrize(("query", "threshold"), [("", PREPARED_AFTER), ("?prepare_threshold=None", None)])
-def test_statements_are_kept_prepared_unless_the_address_says_no(query: str, threshold: int | None) -> None:
+@pytest.mark.parametrize(
+    ("query", "kept"), [("", True), ("?prepare_threshold=5", True), ("?prepare_threshold=None", False)]
+)
+def test_statements_are_kept_prepared_unless_the_address_says_no(query: str, kept: bool) -> None:
     """A pooler in between may give each transaction another connection."""
-    options: Any = _database_settings(f"postgres://claudeapp@127.0.0.1/claudeapp{query}")["OPTIONS"]
-    assert options["prepare_threshold"] == threshold
+    settings: Any = _database_settings(f"postgres://claudeapp@127.0.0.1/claudeapp{query}")
+    assert settings["KEEPS_STATEMENTS"] is kept
+    assert "prepare_threshold" not in settings["OPTIONS"], "psycopg keeps none by itself"
