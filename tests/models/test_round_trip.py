@@ -19,17 +19,20 @@ from tests.locks import locks_rows
 
 pytestmark = [locks_rows, pytest.mark.django_db(transaction=True)]
 
-INSERT = "INSERT INTO core_group_of_a_test (name) VALUES (%s) RETURNING id"
-NAMES = "SELECT name FROM core_group_of_a_test ORDER BY id"
+INSERT = "INSERT INTO of_a_test (name) VALUES (%s) RETURNING id"
+NAMES = "SELECT name FROM of_a_test ORDER BY id"
 
 
 @pytest.fixture(autouse=True)
 def table(db: None) -> Iterator[None]:
+    # No statement may be kept for the table of another test.
+    database: Any = connection
+    database.close_pool()
     with connection.cursor() as cursor:
-        cursor.execute("CREATE TABLE core_group_of_a_test (id serial PRIMARY KEY, name text UNIQUE CHECK (name <> ''))")
+        cursor.execute("CREATE TABLE of_a_test (id serial PRIMARY KEY, name text UNIQUE CHECK (name <> ''))")
     yield
     with connection.cursor() as cursor:
-        cursor.execute("DROP TABLE core_group_of_a_test")
+        cursor.execute("DROP TABLE of_a_test")
 
 
 def names() -> list[str]:
@@ -45,7 +48,7 @@ def test_each_answers_its_own() -> None:
         [
             Step(INSERT, ["one"]),
             Step(INSERT, ["two, 100 %"]),
-            Step("UPDATE core_group_of_a_test SET name = name || %s WHERE name LIKE 'two%%'", ["!"]),
+            Step("UPDATE of_a_test SET name = name || %s WHERE name LIKE 'two%%'", ["!"]),
             Step(NAMES, []),
         ]
     )
@@ -94,8 +97,8 @@ def test_what_fails_is_told_and_nothing_of_the_trip_stays() -> None:
 def test_a_transaction_begins_with_its_first_trip_and_can_be_taken_back() -> None:
     with transaction.atomic():
         run_each(INSERT, [["one"], ["two"]])
-        with pytest.raises(IntegrityError), transaction.atomic():
-            run_each(INSERT, [["three"], ["one"]])
+    with pytest.raises(IntegrityError), transaction.atomic():
+        run_each(INSERT, [["three"], ["one"]])
     with transaction.atomic():
         with pytest.raises(IntegrityError), transaction.atomic():
             run_each(INSERT, [["five"], ["one"]])
@@ -128,7 +131,7 @@ def test_a_statement_whose_columns_changed_is_prepared_anew_on_the_same_connecti
     names()
     raw = connection.connection
     with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE core_group_of_a_test ALTER COLUMN name TYPE varchar(20)")
+        cursor.execute("ALTER TABLE of_a_test ALTER COLUMN name TYPE varchar(20)")
     with pytest.raises(Exception, match="cached plan"):
         names()
     assert names() == ["one"]
