@@ -70,8 +70,10 @@ class Outbox:
             if letter is None:
                 letter = self._letters[told.key] = _Letter(told)
             letter.add(kind, data)
-        self._some.set()
-        if kind == "text" and told.silent:
+        # Whoever clears these takes the letters after that, so what is set already is enough.
+        if not self._some.is_set():
+            self._some.set()
+        if kind == "text" and told.silent and not self._first_words.is_set():
             self._first_words.set()
         told.silent = kind != "text"
 
