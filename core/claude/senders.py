@@ -88,12 +88,20 @@ class Senders:
 
     @contextlib.contextmanager
     def one(self) -> Iterator[Sender]:
-        """A client for one request."""
+        """A client for one request. It is kept where the request was answered, be it by a refusal.
+
+        What broke off may have left its connection in a state in which the next request would wait for it in vain.
+        """
         try:
             sender = self._at_rest.pop()
         except IndexError:
             sender = Sender(*self._given, 1)
         try:
             yield sender
-        finally:
+        except anthropic.APIStatusError:
             self._at_rest.append(sender)
+            raise
+        except BaseException:
+            sender.close()
+            raise
+        self._at_rest.append(sender)

@@ -36,7 +36,7 @@ class Answers(BaseHTTPRequestHandler):
         assert isinstance(self.server, Upstream)
         body = self.rfile.read(int(self.headers["content-length"]))
         self.server.came.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
-        self.send_response(200)
+        self.send_response(404 if self.path == "/nowhere" else 200)
         self.send_header("set-cookie", "who=you; Path=/")
         self.send_header("content-length", "2")
         self.end_headers()
@@ -117,6 +117,30 @@ def test_each_request_has_a_client_and_a_client_is_used_again_before_another_is_
     for _ in range(3):
         with several.one() as again:
             assert again is first, "what was used last; its connection still stands"
+
+
+def test_a_client_whose_request_broke_off_is_not_used_again(upstream: Upstream) -> None:
+    several = Senders("sk-mine", upstream.url)
+
+    def ask(path: str, fault: Exception | None = None) -> Iterator[Sender]:
+        with several.one() as sender:
+            yield sender
+            sent(sender, b"{}", path)
+            if fault is not None:
+                raise fault
+
+    broken = ask("/v1/messages", OSError("somebody pulled the cable"))
+    used = [next(broken)]
+    with pytest.raises(OSError, match="cable"):
+        next(broken)
+    refused = ask("/nowhere")
+    used.append(next(refused))
+    with pytest.raises(anthropic.NotFoundError):
+        next(refused)
+    with several.one() as again, again:
+        used.append(again)
+    assert used[0] is not used[1], "its connection may be in any state"
+    assert used[1] is used[2], "a refusal is an answer"
 
 
 def test_what_is_asked_now_and_then_does_not_wait_for_one_another(upstream: Upstream) -> None:
