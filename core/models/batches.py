@@ -38,6 +38,8 @@ _END = """
         request_id = %s, error_type = %s, error_status = %s, error_message = %s, finished_at = %s
     WHERE id = %s AND status IN ('queued', 'running')"""
 _KEEP = "UPDATE core_batchrow SET result = %s WHERE call_id = %s"
+# Rows that are changed in one round trip.
+PIECE = 50
 # What ended longer ago is no news to anybody, nor is it tried more often to tell it.
 NEWS = dt.timedelta(days=2)
 MOST_TELLINGS = 10
@@ -424,14 +426,14 @@ class BatchRowQuerySet(models.QuerySet["BatchRow"]):
     def mark_working(self, calls: Sequence[Call]) -> None:
         """Take these in hand: nobody else may cancel them while their models are chosen."""
         now = connection.ops.adapt_datetimefield_value(timezone.now())
-        run_each(_MARK_WORKING, [[now, _uuid(call.pk)] for call in calls])
+        _run_many(_MARK_WORKING, [[now, _uuid(call.pk)] for call in calls])
         for call in calls:
             call.status, call.attempt = Call.Status.RUNNING, 1
 
     def mark_sent(self, calls: Sequence[Call]) -> None:
         """Note, before anything is sent, that each of these may be billed from here on."""
         now = connection.ops.adapt_datetimefield_value(timezone.now())
-        run_each(
+        _run_many(
             _MARK_SENT,
             [
                 [now, now, call.model, call.reason[:500], _json(call.routing), _uuid(call.pk)]
@@ -442,7 +444,7 @@ class BatchRowQuerySet(models.QuerySet["BatchRow"]):
     def end(self, calls: Sequence[Call]) -> None:
         """Write how these ended; the caller has locked them and knows that none of them had."""
         now = connection.ops.adapt_datetimefield_value(timezone.now())
-        run_each(
+        _run_many(
             _END,
             [
                 [
@@ -456,7 +458,13 @@ class BatchRowQuerySet(models.QuerySet["BatchRow"]):
 
     def keep_results(self, results: Sequence[tuple[uuid.UUID, Any]]) -> None:
         """Keep the API's own words of rows that brought no message."""
-        run_each(_KEEP, [[_json(result), _uuid(call_id)] for call_id, result in results])
+        _run_many(_KEEP, [[_json(result), _uuid(call_id)] for call_id, result in results])
+
+
+def _run_many(statement: str, values: Sequence[Sequence[Any]]) -> None:
+    """In pieces, as all that a round trip takes is held once more for it, and rows may be long."""
+    for first in range(0, len(values), PIECE):
+        run_each(statement, values[first : first + PIECE])
 
 
 def _uuid(pk: uuid.UUID) -> Any:
