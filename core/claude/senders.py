@@ -6,6 +6,8 @@ Read where the SDK is first used, as it imports it.
 from __future__ import annotations
 
 import contextlib
+import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
@@ -83,8 +85,8 @@ class Senders:
         self._given = (api_key, base_url, httpx2.create_ssl_context(), Heads())
         # For what is asked now and then, by several at once.
         self.common = Sender(*self._given, MOST_AT_ONCE)
-        # What was used last is used next, so that its connection still stands.
-        self._at_rest: list[Sender] = []
+        # Since when each rests, the longest first. What was used last is used next: its connection still stands.
+        self._at_rest: deque[tuple[float, Sender]] = deque()
 
     @contextlib.contextmanager
     def one(self) -> Iterator[Sender]:
@@ -93,15 +95,23 @@ class Senders:
         What broke off may have left its connection in a state in which the next request would wait for it in vain.
         """
         try:
-            sender = self._at_rest.pop()
+            _, sender = self._at_rest.pop()
         except IndexError:
             sender = Sender(*self._given, 1)
         try:
             yield sender
         except anthropic.APIStatusError:
-            self._at_rest.append(sender)
+            self._lay_down(sender)
             raise
         except BaseException:
             sender.close()
             raise
-        self._at_rest.append(sender)
+        self._lay_down(sender)
+
+    def _lay_down(self, sender: Sender) -> None:
+        now = time.monotonic()
+        self._at_rest.append((now, sender))
+        # After a peak fewer are needed; the others' connections would stay half open for ever.
+        with contextlib.suppress(IndexError):
+            if self._at_rest[0][0] < now - KEEP_ALIVE:
+                self._at_rest.popleft()[1].close()

@@ -143,6 +143,18 @@ def test_a_client_whose_request_broke_off_is_not_used_again(upstream: Upstream) 
     assert used[1] is used[2], "a refusal is an answer"
 
 
+def test_what_has_rested_for_long_is_let_go(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+    several = Senders("sk-mine", upstream.url)
+    with several.one() as first, several.one() as second:
+        for sender in (first, second):
+            sent(sender, b"{}")
+    monkeypatch.setattr(senders, "KEEP_ALIVE", -1.0)
+    with several.one() as again:
+        assert again is first
+    assert second.is_closed()
+    first.close()
+
+
 def test_what_is_asked_now_and_then_does_not_wait_for_one_another(upstream: Upstream) -> None:
     with Senders("sk-mine", upstream.url).common as common:
         held = [common.open("/v1/messages", b"{}", {}, TIMEOUT) for _ in range(3)]
