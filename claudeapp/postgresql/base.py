@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 from django.db.backends.postgresql import base
+from psycopg import Error
 from psycopg_pool import ConnectionPool
 
 # Seconds without use after which the server is asked: something on the way may have dropped the connection in silence.
@@ -33,8 +34,18 @@ def look_at(connection: Any) -> None:
     now = time.monotonic()
     rested = now - getattr(connection, "handed_out_at", 0.0)
     if rested > LONGEST_REST or _says_something(connection.fileno()):
-        ConnectionPool.check_connection(connection)
+        _ask(connection)
     connection.handed_out_at = now
+
+
+def _ask(connection: Any) -> None:
+    try:
+        ConnectionPool.check_connection(connection)
+    except Error:
+        # After a restart of the server all of them are gone. By itself the pool would find that out of one after the
+        # other, waiting ever longer in between, and give up at the sixth.
+        connection._pool.check()
+        raise
 
 
 def _says_something(socket: int) -> bool:

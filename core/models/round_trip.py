@@ -73,14 +73,28 @@ def _run(run: CursorWrapper, statement: str, values: Sequence[Any]) -> Done:
 def run_at_once(connection: psycopg.Connection[Any], steps: Sequence[Step], *, keep: bool) -> list[Done]:
     """The same on this connection; `keep` says whether it may keep the statements prepared.
 
-    Raises psycopg's error of the first that failed; those behind it were not run.
+    Raises psycopg's error of the first that failed; those behind it were not run. Where a statement that is kept is of
+    no use any more, all of them are sent once more, unless they are part of a transaction that was open before.
     """
     adapter = Transformer(connection)
     # Before anything is sent: what cannot be adapted leaves nothing behind.
     ready = [(step.statement, adapter.dump_sequence(step.values, _as_text(len(step.values)))) for step in steps]
-    with connection.lock:
-        results = _Trip(connection, _kept_by(connection) if keep else None).make(ready)
+    kept = _kept_by(connection) if keep else None
+    at_rest = connection.info.transaction_status == TransactionStatus.IDLE
+    try:
+        results = _sent(connection, kept, ready)
+    except _OF_NO_USE:
+        # In a transaction that was open already, what was done before is lost with it.
+        if kept is None or not at_rest:
+            raise
+        connection.rollback()
+        results = _sent(connection, kept, ready)
     return [_done(adapter, result) for result in results]
+
+
+def _sent(connection: psycopg.Connection[Any], kept: _Kept | None, ready: Sequence[tuple[str, Sequence[Any]]]) -> Any:
+    with connection.lock:
+        return _Trip(connection, kept).make(ready)
 
 
 def _done(adapter: Any, result: Any) -> Done:

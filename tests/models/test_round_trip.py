@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import DataError, IntegrityError, OperationalError, connection, transaction
+from django.db import DataError, IntegrityError, NotSupportedError, OperationalError, connection, transaction
 from psycopg.types.json import Jsonb
 
 from core.models import Call, User
@@ -120,22 +120,49 @@ def test_what_the_server_was_told_to_forget_is_prepared_anew() -> None:
     names()
     with connection.cursor() as cursor:
         cursor.execute("DEALLOCATE ALL")
-    with pytest.raises(Exception, match="does not exist"):
-        names()
+    with transaction.atomic():
+        assert names() == []
+    with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")
     for _ in range(2):
         assert names() == []
+
+
+def alter(kind: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE of_a_test ALTER COLUMN name TYPE {kind}")
 
 
 def test_a_statement_whose_columns_changed_is_prepared_anew_on_the_same_connection() -> None:
     run_each(INSERT, [["one"]])
     names()
     raw = connection.connection
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE of_a_test ALTER COLUMN name TYPE varchar(20)")
-    with pytest.raises(Exception, match="cached plan"):
-        names()
+    alter("varchar(20)")
     assert names() == ["one"]
+    alter("varchar(30)")
+    with transaction.atomic():
+        found = run_all([Step(INSERT, ["two"]), Step(NAMES, [])])[1].found
+        assert found == [("one",), ("two",)], "what was sent before it is not there twice"
+    assert names() == ["one", "two"]
     assert connection.connection is raw
+
+
+def test_in_a_transaction_with_changes_such_a_statement_fails_once_and_nothing_is_lost_unseen() -> None:
+    names()
+    alter("varchar(20)")
+    with transaction.atomic():
+        run_each(INSERT, [["one"]])
+        with pytest.raises(NotSupportedError, match="cached plan"):
+            names()
+        transaction.set_rollback(True)
+    assert names() == []
+
+
+def test_what_the_server_does_not_support_is_told_and_not_tried_for_ever() -> None:
+    for _ in range(2):
+        with pytest.raises(NotSupportedError, match="EXCEPT"):
+            run_all([Step("SELECT 1 EXCEPT SELECT 2 FOR UPDATE", [])])
+    assert names() == []
 
 
 def test_nothing_is_kept_where_nothing_may_be(monkeypatch: pytest.MonkeyPatch) -> None:

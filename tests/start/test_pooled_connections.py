@@ -73,6 +73,21 @@ def test_one_that_the_server_closed_is_handed_to_nobody(asked: list[Any]) -> Non
     assert asked[0] is before
 
 
+def test_none_of_all_those_that_the_server_closed_keeps_anybody_waiting(asked: list[Any]) -> None:
+    """The pool by itself gives up before it has looked at all of them."""
+    pool = connection.pool  # type: ignore[attr-defined]
+    connection.close()
+    before = [pool.getconn() for _ in range(pool.max_size)]
+    for each in before:
+        pool.putconn(each)
+    with psycopg.connect(before[0].info.dsn) as other:
+        for each in before:
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", [each.info.backend_pid])
+
+    assert own() not in before
+    assert all(each.closed for each in before)
+
+
 def test_one_to_which_the_server_told_something_is_used_on(asked: list[Any]) -> None:
     before = own()
     before.execute("LISTEN news")
