@@ -42,10 +42,25 @@ def _ask(connection: Any) -> None:
     try:
         ConnectionPool.check_connection(connection)
     except Error:
-        # After a restart of the server all of them are gone. By itself the pool would find that out of one after the
-        # other, waiting ever longer in between, and give up at the sixth.
-        connection._pool.check()
+        _replace_those_closed(connection._pool)
         raise
+
+
+def _replace_those_closed(pool: Any) -> None:
+    """Look at all that rest: after a restart of the server all of them are closed.
+
+    By itself the pool finds that out of one after the other, waiting ever longer in between, and gives up at the sixth.
+    Its own `check` asks the server by each, which takes minutes where something on the way has dropped them in silence.
+    """
+    with pool._lock:
+        closed = [each for each in pool._pool if _says_something(each.fileno())]
+        for each in closed:
+            pool._pool.remove(each)
+    for each in closed:
+        each.close()
+        # As if it came back from somebody: the pool sees that it is closed, and makes another.
+        each._pool = pool
+        pool.putconn(each)
 
 
 def _says_something(socket: int) -> bool:

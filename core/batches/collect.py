@@ -9,8 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
-from django.db import InterfaceError, OperationalError
-
 from core.batches.ending import CHUNK, Ending, close, count_open, end_rows
 from core.batches.leases import asks, wait_after
 from core.batches.pieces import by_bytes
@@ -21,6 +19,7 @@ from core.costs.bulk import remembered_prices
 from core.costs.estimate import PricesOf
 from core.costs.ledger import Exchange
 from core.models import BatchPart, BatchRow, Call
+from core.models.away import AWAY
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +78,7 @@ def _end(part: BatchPart, endings: Sequence[Ending], prices: PricesOf) -> None:
     """End these rows; where one of them cannot be, the others all the same."""
     try:
         end_rows(part, endings, prices)
-    except (OperationalError, InterfaceError):
+    except AWAY:
         # The database is away, which is no row's fault.
         raise
     except Exception:

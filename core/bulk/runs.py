@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from core.batches.live import MOST_ROWS
@@ -17,6 +17,7 @@ from core.bulk.starting import begin
 from core.bulk.uploads import keep
 from core.jobs.batches import nudge
 from core.models import Batch, BulkRun, CorrectedLine, Prompt, PromptVersion, UploadPiece, User
+from core.models.away import AWAY
 from core.models.bulk import BulkRunQuerySet, new_token
 
 log = logging.getLogger(__name__)
@@ -175,7 +176,7 @@ def look_after(run: BulkRun) -> bool:
         _STEPS[mine.state](mine)
     except OvertakenError:
         log.warning("run %s was taken over by another process", mine.pk)
-    except (OperationalError, InterfaceError):
+    except AWAY:
         # The database is away: whoever finds the run when its lease is over begins anew.
         raise
     except Exception:

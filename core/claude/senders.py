@@ -113,5 +113,5 @@ class Senders:
         self._at_rest.append((now, sender))
         # After a peak fewer are needed; the others' connections would stay half open for ever.
         with contextlib.suppress(IndexError):
-            if self._at_rest[0][0] < now - KEEP_ALIVE:
+            while self._at_rest[0][0] < now - KEEP_ALIVE:
                 self._at_rest.popleft()[1].close()

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator
 from functools import partial
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 
 from core.claude.requests import Sending
 from core.costs.ledger import settle
@@ -22,6 +22,7 @@ from core.execution.settling import error_of, patiently
 from core.execution.watching import NobodyWatches, Watch
 from core.hints.logs import about, call_id
 from core.models import Call
+from core.models.away import AWAY
 
 __all__ = ["Outcome", "not_begun", "run_call"]
 
@@ -58,7 +59,7 @@ def _given_back_unsent(call: Call) -> Iterator[None]:
     """Where the database went between a claim and sending, nobody has to wait for the lease, and it was no try."""
     try:
         yield
-    except (OperationalError, InterfaceError):
+    except AWAY:
         if call.lane == Call.Lane.QUEUE and not connection.in_atomic_block and patiently(call.hand_back):
             log.warning("call %s is given back, for the database was away before it was sent", call.pk)
         raise

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 
 from core.claude.errors import ClaudeError
 from core.claude.replies import Reply, storable
@@ -17,6 +17,7 @@ from core.costs.answered import Answered
 from core.costs.ledger import Exchange, settle
 from core.execution.trying import Tried
 from core.models import Call, FailedAttempt
+from core.models.away import AWAY
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ def patiently(settlement: Callable[[], T]) -> T:
     while True:
         try:
             return settlement()
-        except (OperationalError, InterfaceError):
+        except AWAY:
             if connection.in_atomic_block or time.monotonic() > deadline:
                 raise
             log.warning("an answer waits for the database", exc_info=True)

@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse, JsonResponse
 
 from core.claude.errors import ClaudeError
@@ -18,6 +17,7 @@ from core.intake.accept import InvalidInputsError
 from core.intake.requests import NotAllowedError
 from core.intake.same import AnotherBodyError
 from core.intake.storing import UnreadableRequestError
+from core.models.away import AWAY
 from core.routing.choose import UnknownModelError
 
 log = logging.getLogger(__name__)
@@ -162,6 +162,5 @@ _ANSWERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     UnreadableRequestError: _simple(400),
     AnotherBodyError: _simple(422),
     InvalidInputsError: _simple(400),
-    OperationalError: _database_away,
-    InterfaceError: _database_away,
+    **dict.fromkeys(AWAY, _database_away),
 }

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from core.costs import statements
@@ -21,6 +21,7 @@ from core.hints.together import APART, Apart
 from core.intake.again import Again
 from core.jobs.dispatch import dispatch
 from core.models import Call, direct
+from core.models.away import AWAY
 from core.models.grouped import Grouped, transaction_of
 from core.models.round_trip import run_all
 from core.routing.choose import Plan
@@ -68,7 +69,7 @@ def store(new: New) -> None:
     """
     try:
         _grouped.do(new) if new.usual else _alone(new)
-    except (IntegrityError, OperationalError, InterfaceError):
+    except (IntegrityError, *AWAY):
         # Where the answer to a commit was lost, it is there all the same: nobody else has its key.
         if connection.in_atomic_block or not Call.objects.filter(pk=new.call.pk).exists():
             raise

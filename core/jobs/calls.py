@@ -6,10 +6,11 @@ import logging
 import time
 import uuid
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 
 from core.execution.run import run_call
 from core.live.channel import Publisher
+from core.models.away import AWAY
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ def run(call_id: str) -> str:
     while True:
         try:
             return run_call(identifier, Publisher(identifier)).status
-        except (OperationalError, InterfaceError) as error:
+        except AWAY as error:
             if connection.in_atomic_block:
                 raise
             log.warning("call %s waits for the database: %s", call_id, error)

@@ -8,13 +8,15 @@ connection prepares each statement once, whatever its values are.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
-from collections.abc import Generator, Sequence
+import re
+from collections.abc import Generator, Iterator, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import psycopg
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.backends.utils import CursorWrapper
 from psycopg import errors, generators
 from psycopg.adapt import PyFormat, Transformer
@@ -22,9 +24,15 @@ from psycopg.pq import ExecStatus, TransactionStatus
 
 # Statements that a connection keeps prepared: far more than there are, should some be made up for each occasion.
 MOST_PREPARED = 500
+# Bytes of values in one trip of a transaction, before its last statement: libpq moves all that is unsent at each write.
+MOST_BYTES = 4_000_000
 _FAILED = (ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_ABORTED)
-# A kept statement is of no use any more: its columns have other types now, or somebody told the server to forget it.
+# What the server says of a kept statement whose columns have other types now, or that it was told to forget.
 _OF_NO_USE = (errors.FeatureNotSupported, errors.InvalidSqlStatementName)
+
+
+class OutdatedError(psycopg.OperationalError):
+    """A statement that the connection kept is of no use any more. All were let go, so the next try will do."""
 
 
 class Step(NamedTuple):
@@ -32,6 +40,10 @@ class Step(NamedTuple):
 
     statement: str
     values: Sequence[Any]
+
+
+# A statement, and its values as they go over the wire.
+_Ready: TypeAlias = tuple[str, Sequence[Any]]
 
 
 class Done(NamedTuple):
@@ -50,14 +62,25 @@ def run_all(steps: Sequence[Step]) -> list[Done]:
     if not steps:
         return []
     database: Any = connections[DEFAULT_DB_ALIAS]
-    # Where statements are logged, by Django's own cursor, which can tell what it ran.
-    if database.vendor != "postgresql" or database.queries_logged:
-        with database.cursor() as run:
-            return [_run(run, *step) for step in steps]
+    with transaction.mark_for_rollback_on_error(DEFAULT_DB_ALIAS):
+        # Where statements are logged, by Django's own cursor, which can tell what it ran.
+        if database.vendor != "postgresql" or database.queries_logged:
+            with database.cursor() as run:
+                return [_run(run, *step) for step in steps]
+        return _by_libpq(database, steps)
+
+
+def _by_libpq(database: Any, steps: Sequence[Step]) -> list[Done]:
     database.ensure_connection()
     database.validate_no_broken_transaction()
-    with database.wrap_database_errors:
-        return run_at_once(database.connection, steps, keep=database.settings_dict.get("KEEPS_STATEMENTS", True))
+    try:
+        with database.wrap_database_errors:
+            return run_at_once(database.connection, steps, keep=database.settings_dict.get("KEEPS_STATEMENTS", True))
+    except Exception:
+        # Whoever tries again in this thread is to get another.
+        if database.connection.closed and not database.in_atomic_block:
+            database.close()
+        raise
 
 
 def run_each(statement: str, many: Sequence[Sequence[Any]]) -> list[Done]:
@@ -80,21 +103,33 @@ def run_at_once(connection: psycopg.Connection[Any], steps: Sequence[Step], *, k
     # Before anything is sent: what cannot be adapted leaves nothing behind.
     ready = [(step.statement, adapter.dump_sequence(step.values, _as_text(len(step.values)))) for step in steps]
     kept = _kept_by(connection) if keep else None
-    at_rest = connection.info.transaction_status == TransactionStatus.IDLE
+    at_rest = connection.pgconn.transaction_status == TransactionStatus.IDLE
     try:
         results = _sent(connection, kept, ready)
-    except _OF_NO_USE:
+    except OutdatedError:
         # In a transaction that was open already, what was done before is lost with it.
-        if kept is None or not at_rest:
+        if not at_rest:
             raise
         connection.rollback()
         results = _sent(connection, kept, ready)
     return [_done(adapter, result) for result in results]
 
 
-def _sent(connection: psycopg.Connection[Any], kept: _Kept | None, ready: Sequence[tuple[str, Sequence[Any]]]) -> Any:
+def _sent(connection: psycopg.Connection[Any], kept: _Kept | None, ready: Sequence[_Ready]) -> list[Any]:
+    """The results of these, of which those with large values go one after the other where a transaction holds them."""
+    pieces = [ready] if connection.autocommit else _pieces(ready)
     with connection.lock:
-        return _Trip(connection, kept).make(ready)
+        return [result for piece in pieces for result in _Trip(connection, kept).make(piece)]
+
+
+def _pieces(ready: Sequence[_Ready]) -> Iterator[Sequence[_Ready]]:
+    first, size = 0, 0
+    for place, (_, values) in enumerate(ready):
+        if size > MOST_BYTES:
+            yield ready[first:place]
+            first, size = place, 0
+        size += sum(len(value) for value in values if value is not None)
+    yield ready[first:]
 
 
 def _done(adapter: Any, result: Any) -> Done:
@@ -105,14 +140,18 @@ def _done(adapter: Any, result: Any) -> Done:
 
 
 class _Kept:
-    """The names by which a connection keeps statements; none is used twice, for the server may know it still."""
+    """The names by which a connection keeps statements; none is used twice, for the server may know it still.
+
+    Each says what it stands for: behind a pooler that cannot keep them apart, another's would be run instead.
+    """
 
     def __init__(self) -> None:
         self.names: dict[str, bytes] = {}
         self._numbers = itertools.count()
 
-    def new_name(self) -> bytes:
-        return b"claudeapp_%d" % next(self._numbers)
+    def new_name(self, statement: str) -> bytes:
+        digest = hashlib.sha256(statement.encode()).hexdigest()[:16]
+        return f"claudeapp_{digest}_{next(self._numbers)}".encode()
 
 
 def _kept_by(connection: psycopg.Connection[Any]) -> _Kept:
@@ -132,25 +171,27 @@ class _Trip:
         self._kept = kept
         # The statements that the connection gets with this trip: their names, and at which place the answer says so.
         self._new: dict[str, tuple[bytes, int]] = {}
-        # How many answers will come.
+        # At which places those answer that it has had before.
+        self._old: set[int] = set()
+        # How many answers will come, and at which place the next one does.
         self._sent = 0
 
-    def make(self, ready: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+    def make(self, ready: Sequence[_Ready]) -> list[Any]:
         """Send these, and answer the result of each."""
         try:
             self._libpq.enter_pipeline_mode()
             self._begin()
             places = [self._send(statement, values) for statement, values in ready]
             self._libpq.pipeline_sync()
-            results = self._connection.wait(_exchange(self._libpq, self._sent + 1))
+            results = self._connection.wait(_exchange(self._libpq))
             self._libpq.exit_pipeline_mode()
         except BaseException:
             self._connection.close()
             raise
-        failed = next((result for result in results if result.status in _FAILED), None)
         self._remember(results)
+        failed = next((place for place, result in enumerate(results) if result.status in _FAILED), None)
         if failed is not None:
-            raise self._error_of(failed)
+            raise self._error_of(results[failed], failed)
         return [results[place] for place in places]
 
     def _begin(self) -> None:
@@ -169,6 +210,8 @@ class _Trip:
             self._libpq.send_query_params(_as_the_server_has_it(statement), values)
         else:
             self._libpq.send_query_prepared(name, values)
+            if statement not in self._new:
+                self._old.add(self._sent)
         self._sent += 1
         return self._sent - 1
 
@@ -179,7 +222,7 @@ class _Trip:
         known, _ = self._new.get(statement, (self._kept.names.get(statement), 0))
         if known is not None or len(self._kept.names) >= MOST_PREPARED:
             return known
-        name = self._kept.new_name()
+        name = self._kept.new_name(statement)
         self._libpq.send_prepare(name, _as_the_server_has_it(statement))
         self._new[statement] = (name, self._sent)
         self._sent += 1
@@ -190,28 +233,31 @@ class _Trip:
             if self._kept is not None and results[place].status not in _FAILED:
                 self._kept.names[statement] = name
 
-    def _error_of(self, result: Any) -> psycopg.Error:
+    def _error_of(self, result: Any, place: int) -> psycopg.Error:
         error = errors.error_from_result(result, encoding=self._connection.info.encoding)
-        if isinstance(error, _OF_NO_USE) and self._kept is not None:
-            self._kept.names.clear()
-        return error
+        if self._kept is None or place not in self._old or not isinstance(error, _OF_NO_USE):
+            return error
+        self._kept.names.clear()
+        return OutdatedError(str(error))
 
 
-def _exchange(libpq: Any, number: int) -> Generator[Any, Any, list[Any]]:
-    """Send all, and wait for so many results."""
+def _exchange(libpq: Any) -> Generator[Any, Any, list[Any]]:
+    """Send all, and wait for all results; one more than there were statements where the commit itself failed."""
     yield from generators.send(libpq)
-    results = []
-    for _ in range(number):
-        results += yield from generators.fetch_many(libpq)
+    results: list[Any] = []
+    while not results or results[-1].status != ExecStatus.PIPELINE_SYNC:
+        found = yield from generators.fetch_many(libpq)
+        if not found:
+            raise psycopg.OperationalError("the server closed the connection in the middle")
+        results += found
     return results
 
 
 @lru_cache(maxsize=1000)
 def _as_the_server_has_it(statement: str) -> bytes:
-    """`$1`, `$2` … instead of each `%s`."""
-    parts = statement.split("%s")
-    numbered = [part + f"${number}" for number, part in enumerate(parts[:-1], start=1)]
-    return "".join([*numbered, parts[-1]]).replace("%%", "%").encode()
+    """`$1`, `$2` … instead of each `%s`, and `%` instead of `%%`."""
+    numbers = itertools.count(1)
+    return re.sub("%[s%]", lambda found: f"${next(numbers)}" if found[0] == "%s" else "%", statement).encode()
 
 
 @lru_cache(maxsize=100)

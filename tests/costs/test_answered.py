@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import InternalError, connection
 from django.db.models import Sum
 
 from core.costs import answered, ledger
@@ -20,7 +20,19 @@ from core.costs.ledger import Exchange, book
 from core.execution.lease import lease_time
 from core.execution.settling import patiently
 from core.hints.together import APART
-from core.models import Budget, BudgetNotice, BudgetWindow, Call, CostRecord, PendingRollup, Prompt, Reservation, User
+from core.models import (
+    Budget,
+    BudgetNotice,
+    BudgetWindow,
+    Call,
+    CostRecord,
+    Key,
+    PendingRollup,
+    Prompt,
+    Reservation,
+    User,
+)
+from tests.locks import locks_rows
 from tests.lost_commits import LostCommits
 
 MODEL = "claude-haiku-5-5"
@@ -175,3 +187,61 @@ def test_an_answer_of_whose_commit_nothing_was_heard_is_this_programs_all_the_sa
     assert {each.call.status for each in group} == {Call.Status.SUCCEEDED}
     assert CostRecord.objects.count() == number
     assert {reserved for _, reserved in windows()} == {0}
+
+
+@locks_rows
+@pytest.mark.django_db(transaction=True)
+def test_a_migration_beneath_a_running_process_loses_no_exchange(running: MakeCall) -> None:
+    length = Key._meta.get_field("cost_centre").max_length or 0
+
+    def alter(length: int) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE core_key ALTER COLUMN cost_centre TYPE varchar({length})")
+
+    def fails(number: int) -> None:
+        call = running()
+        end = partial(call.fail, Call.Status.FAILED, {"error_type": "overloaded_error"})
+        assert patiently(partial(ledger.settle, call, answer(call, f"req-{number}").exchange, end))
+
+    fails(1)
+    alter(length + 50)
+    try:
+        fails(2)
+    finally:
+        alter(length)
+    assert CostRecord.objects.count() == 2
+    assert {reserved for _, reserved in windows()} == {0}
+
+
+@locks_rows
+@pytest.mark.django_db(transaction=True)
+def test_an_answer_waits_for_a_database_that_may_only_be_read(running: MakeCall) -> None:
+    """As one is that another has taken over from, until its address leads to that one."""
+    mine = answer(running(), "req-1")
+    refused: list[str] = []
+
+    def may_be_written(*, yes: bool) -> None:
+        with connection.cursor() as cursor:
+            database = connection.settings_dict["NAME"]
+            cursor.execute("SET default_transaction_read_only = off")
+            cursor.execute(f'ALTER DATABASE "{database}" SET default_transaction_read_only = {not yes}')
+        connection.close()
+        connection.close_pool()  # type: ignore[attr-defined]
+
+    def settle() -> bool:
+        if refused:
+            may_be_written(yes=True)
+        try:
+            return answered.settle(mine)
+        except InternalError as error:
+            refused.append(str(error))
+            raise
+
+    may_be_written(yes=False)
+    try:
+        assert patiently(settle)
+    finally:
+        may_be_written(yes=True)
+    assert len(refused) == 1
+    assert "read-only" in refused[0]
+    assert CostRecord.objects.count() == 1

@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -14,7 +16,7 @@ from django.db import DataError, IntegrityError, NotSupportedError, OperationalE
 from psycopg.types.json import Jsonb
 
 from core.models import Call, User
-from core.models.round_trip import Step, run_all, run_at_once, run_each
+from core.models.round_trip import MOST_BYTES, Step, run_all, run_at_once, run_each
 from tests.locks import locks_rows
 
 pytestmark = [locks_rows, pytest.mark.django_db(transaction=True)]
@@ -152,7 +154,8 @@ def test_in_a_transaction_with_changes_such_a_statement_fails_once_and_nothing_i
     alter("varchar(20)")
     with transaction.atomic():
         run_each(INSERT, [["one"]])
-        with pytest.raises(NotSupportedError, match="cached plan"):
+        # By which whoever changes something for a call knows that it may try again.
+        with pytest.raises(OperationalError, match="cached plan"):
             names()
         transaction.set_rollback(True)
     assert names() == []
@@ -195,6 +198,64 @@ def test_whoever_interrupts_it_leaves_no_half_used_connection(monkeypatch: pytes
         run_at_once(raw, [Step(NAMES, [])], keep=True)
     assert raw.closed
     connection.close()
+
+
+def test_whoever_tries_again_after_that_gets_another_connection() -> None:
+    with pytest.raises(OperationalError):
+        run_all([Step("SELECT pg_terminate_backend(pg_backend_pid())", []), Step(NAMES, [])])
+    assert names() == []
+
+
+def test_what_fails_at_the_end_of_all_is_told_as_what_it_is() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE of_a_test ADD CONSTRAINT late UNIQUE (name) DEFERRABLE INITIALLY DEFERRED")
+        cursor.execute("ALTER TABLE of_a_test DROP CONSTRAINT of_a_test_name_key")
+    raw = connection.connection
+    with pytest.raises(IntegrityError, match="late"):
+        run_each(INSERT, [["one"], ["one"]])
+    assert names() == []
+    assert connection.connection is raw
+
+
+def test_an_error_that_somebody_swallows_does_not_pass_for_a_commit() -> None:
+    done: list[str] = []
+    with transaction.atomic():
+        transaction.on_commit(partial(done.append, "committed"))
+        run_each(INSERT, [["one"]])
+        with suppress(IntegrityError):
+            run_each(INSERT, [["one"]])
+    assert (done, names()) == ([], [])
+
+
+def test_large_values_go_in_pieces_of_one_transaction() -> None:
+    many = [[f"{number}" * (MOST_BYTES // 2 + 1)] for number in range(6)]
+    sizes = Step("SELECT length(name) FROM of_a_test ORDER BY id", [])
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE of_a_test DROP CONSTRAINT of_a_test_name_key")
+    with transaction.atomic():
+        *inserted, found = run_all([*(Step(INSERT, values) for values in many), sizes])
+        assert [each.found[0][0] for each in inserted] == sorted(each.found[0][0] for each in inserted)
+        assert [length for (length,) in found.found] == [len(text) for (text,) in many]
+        transaction.set_rollback(True)
+    assert names() == []
+
+
+def test_another_statement_has_another_name_on_every_connection() -> None:
+    """A pooler that cannot keep them apart then says that it knows no such statement, and runs no other one."""
+    named = "SELECT name FROM pg_prepared_statements WHERE statement = %s"
+    found = set()
+    for statement in ("SELECT 1", "SELECT 2"):
+        connection.connection.close()
+        connection.close()
+        run_all([Step(statement, [])])
+        found |= {name for (name,) in run_all([Step(named, [statement])])[0].found}
+    assert len(found) == 2
+
+
+def test_a_percent_sign_before_a_place_for_a_value() -> None:
+    run_each(INSERT, [["50 %s"]])
+    found = run_all([Step("SELECT name || %s FROM of_a_test WHERE name LIKE '50 %%s'", ["!"])])
+    assert found[0].found == [("50 %s!",)]
 
 
 def test_what_cannot_be_sent_leaves_the_connection_as_it_was() -> None:
