@@ -91,7 +91,7 @@ class Drawn:
 def drawn_on(run: BulkRun) -> list[Drawn]:
     """The budgets that the run would be reserved in, as they stand now."""
     today = timezone.localdate()
-    applying = statements.applying(Call(user_id=run.user_id, prompt_id=run.prompt_id), today)
+    applying = statements.applying(statements.Scope(run.user_id, None, run.prompt_id), today)
     found = windows_of(Budget.objects.filter(pk__in=[each.budget_id for each in applying]), today)
     return [_drawn(run, window) for window in found]
 

@@ -21,7 +21,7 @@ from django.utils import timezone
 from core.costs import held, statements
 from core.costs.estimate import worst_case
 from core.costs.held import Stand
-from core.costs.statements import Held
+from core.costs.statements import Held, scope_of
 from core.costs.windows import renews_on, windows_of
 from core.models import Budget, BudgetWindow, Call, CostRecord, Reservation
 from core.models.round_trip import run_all
@@ -57,12 +57,12 @@ def reserve(call: Call, models: Collection[str] = (), besides: Collection[Mappin
     Belongs into the transaction that stores the call: the error has to undo it as a whole.
     """
     today = timezone.localdate()
-    applying = statements.applying(call, today)
+    applying = statements.applying(scope_of(call), today)
     if not applying:
         return
     if any(each.window_id is None for each in applying):
         windows_of(Budget.objects.filter(pk__in=[each.budget_id for each in applying]), today)
-        applying = statements.applying(call, today)
+        applying = statements.applying(scope_of(call), today)
     amount = _together(models or [str(call.request["model"])], call.request, besides)
     windows = {each.window_id: each.hard for each in applying if each.window_id is not None}
     run_all(statements.holding((call, window_id, amount or NOTHING) for window_id in windows))
@@ -74,7 +74,7 @@ def reserve(call: Call, models: Collection[str] = (), besides: Collection[Mappin
 
 def share_left(call: Call) -> float | None:
     """How much of the tightest budget that counts `call` is neither spent nor reserved, from 0 to 1; None without."""
-    applying = statements.applying(call, timezone.localdate())
+    applying = statements.applying(scope_of(call), timezone.localdate())
     present = [each.window_id for each in applying if each.window_id is not None]
     windows = BudgetWindow.objects.filter(pk__in=present) if present else []
     shares = [

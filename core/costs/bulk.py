@@ -22,7 +22,7 @@ from core.costs import held, statements
 from core.costs.budgets import refusal
 from core.costs.estimate import PricesOf, worst_case
 from core.costs.ledger import Exchange, add_all, booking_day, unsaved_record
-from core.costs.statements import Applying, Booking
+from core.costs.statements import Applying, Booking, scope_of
 from core.costs.windows import windows_of
 from core.models import Batch, BatchRow, Budget, Call, Key, User
 from core.models.round_trip import Done, Step
@@ -69,12 +69,11 @@ def reserve_batch(batch: Batch) -> None:
     Belongs into the transaction that starts the batch: the error has to undo it as a whole. A window's row is locked
     from its one UPDATE to the commit only, after the reservations were written.
     """
-    some = sample(batch.user_id, batch.key_id, batch.prompt_id)
     today = timezone.localdate()
-    applying = statements.applying(some, today)
+    applying = statements.applying(scope_of(batch), today)
     if any(each.window_id is None for each in applying):
         windows_of(Budget.objects.filter(pk__in=[each.budget_id for each in applying]), today)
-        applying = statements.applying(some, today)
+        applying = statements.applying(scope_of(batch), today)
     if not applying:
         return
     rows = BatchRow.objects.filter(batch=batch)
@@ -118,11 +117,6 @@ class Room:
     def fits(self, done: Sequence[Done]) -> bool:
         """Whether there was room for all, by what became of the steps; the transaction is to be undone otherwise."""
         return all(each.rows == 1 for each in done)
-
-
-def sample(user_id: int | None, key_id: int | None, prompt_id: int | None) -> Call:
-    """One of the calls that the same budgets count."""
-    return Call(user_id=user_id, key_id=key_id, prompt_id=prompt_id)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 from django.utils import timezone
 
-from core.models import Call
+from core.models import Batch, Call
 from core.models.fields import PLACES, MoneyField
 from core.models.round_trip import Done, Step, run_all
 
@@ -92,6 +92,18 @@ class Booking(NamedTuple):
     closed: bool = False
 
 
+class Scope(NamedTuple):
+    """Who and what a call is counted for: the same budgets count all calls that agree in these."""
+
+    user_id: int | None
+    key_id: int | None
+    prompt_id: int | None
+
+
+def scope_of(of: Call | Batch) -> Scope:
+    return Scope(of.user_id, of.key_id, of.prompt_id)
+
+
 @dataclass(frozen=True)
 class Applying:
     """A budget that counts a call, and its present window where that exists."""
@@ -151,19 +163,19 @@ def await_rollup() -> Step:
     return Step(_PENDING[connection.vendor], [])
 
 
-def applying(call: Call, day: dt.date) -> list[Applying]:
-    """The budgets that count `call` on `day`, in the order in which their windows are to be changed.
+def applying(scope: Scope, day: dt.date) -> list[Applying]:
+    """The budgets that count calls of `scope` on `day`, in the order in which their windows are to be changed.
 
     A key's groups count instead of its owner's, where it has any.
     """
-    return applying_in(run_all([asking_applying(call, day)])[0])
+    return applying_in(run_all([asking_applying(scope, day)])[0])
 
 
-def asking_applying(call: Call, day: dt.date) -> Step:
+def asking_applying(scope: Scope, day: dt.date) -> Step:
     days = [day, day - dt.timedelta(days=day.weekday()), day.replace(day=1), day, day]
     date = "CAST(%s AS date)" if connection.vendor == "postgresql" else "%s"
-    scopes = [call.user_id, call.key_id, call.prompt_id, call.key_id, call.user_id, call.key_id]
-    return Step(_APPLYING.format(day=date), [*(each.isoformat() for each in days), *scopes])
+    user, key, prompt = scope
+    return Step(_APPLYING.format(day=date), [*(each.isoformat() for each in days), user, key, prompt, key, user, key])
 
 
 def applying_in(done: Done) -> list[Applying]:

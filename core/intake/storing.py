@@ -13,8 +13,9 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from core.costs import statements
-from core.costs.bulk import Room, sample, worst_of
+from core.costs.bulk import Room, worst_of
 from core.costs.estimate import speed_of
+from core.costs.statements import scope_of
 from core.execution.fallbacks import chain_of, with_fallbacks
 from core.execution.lease import lease_time
 from core.hints.together import APART, Apart
@@ -113,11 +114,11 @@ def store_all(group: Sequence[New]) -> list[Apart | None]:
 def _room_for(group: Sequence[New]) -> Room:
     """What they reserve, by prices and budgets that are read in one round trip."""
     today = timezone.localdate()
-    scopes = list(dict.fromkeys(_scope(new.call) for new in group))
+    scopes = list(dict.fromkeys(scope_of(new.call) for new in group))
     priced = list(dict.fromkeys((model, speed_of(new.body)) for new in group for model in new.models))
     done = run_all(
         [
-            *(statements.asking_applying(sample(*scope), today) for scope in scopes),
+            *(statements.asking_applying(scope, today) for scope in scopes),
             *(statements.asking_prices(*which) for which in priced),
         ]
     )
@@ -125,12 +126,7 @@ def _room_for(group: Sequence[New]) -> Room:
     prices = {which: statements.prices_in(one) for which, one in zip(priced, done[len(scopes) :], strict=True)}
     with _readable():
         worst = [(new.call, worst_of(new.models, new.body, lambda *which: prices[which], batch=False)) for new in group]
-    return Room(worst, [applying[_scope(new.call)] for new in group])
-
-
-def _scope(call: Call) -> tuple[int | None, int | None, int | None]:
-    """The same budgets count calls of the same scope."""
-    return call.user_id, call.key_id, call.prompt_id
+    return Room(worst, [applying[scope_of(new.call)] for new in group])
 
 
 def _reserve(new: New) -> None:

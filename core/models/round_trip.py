@@ -128,7 +128,7 @@ def _pieces(ready: Sequence[_Ready]) -> Iterator[Sequence[_Ready]]:
         if size > MOST_BYTES:
             yield ready[first:place]
             first, size = place, 0
-        size += sum(len(value) for value in values if value is not None)
+        size += sum(map(len, filter(None, values)))
     yield ready[first:]
 
 
