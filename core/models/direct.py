@@ -179,14 +179,14 @@ class _Given:
     def __init__(self, field: Field[Any, Any]) -> None:
         self.field = field
         # Those that Django hands to both drivers as they are; asking it each time takes longer than the statement.
-        self._as_they_are = _AS_THEY_ARE.get(type(field))
+        self._as_they_are = _AS_THEY_ARE.get(type(field), ())
 
     def prepared(self, value: Any, database: Any) -> Any:
-        as_it_is = value is None or type(value) is self._as_they_are
+        as_it_is = value is None or isinstance(value, self._as_they_are)
         return value if as_it_is else self.field.get_db_prep_save(value, database)
 
 
-_AS_THEY_ARE: Mapping[type[Any], type] = {
+_AS_THEY_ARE: Mapping[type[Any], type | tuple[()]] = {
     CharField: str,
     TextField: str,
     BooleanField: bool,

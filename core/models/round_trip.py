@@ -11,12 +11,12 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 import psycopg
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.utils import CursorWrapper
 from psycopg import errors, generators
 from psycopg.adapt import PyFormat, Transformer
@@ -62,25 +62,26 @@ def run_all(steps: Sequence[Step]) -> list[Done]:
     if not steps:
         return []
     database: Any = connections[DEFAULT_DB_ALIAS]
-    with transaction.mark_for_rollback_on_error(DEFAULT_DB_ALIAS):
+    try:
         # Where statements are logged, by Django's own cursor, which can tell what it ran.
         if database.vendor != "postgresql" or database.queries_logged:
             with database.cursor() as run:
                 return [_run(run, *step) for step in steps]
-        return _by_libpq(database, steps)
-
-
-def _by_libpq(database: Any, steps: Sequence[Step]) -> list[Done]:
-    database.ensure_connection()
-    database.validate_no_broken_transaction()
-    try:
+        database.ensure_connection()
+        database.validate_no_broken_transaction()
         with database.wrap_database_errors:
             return run_at_once(database.connection, steps, keep=database.settings_dict.get("KEEPS_STATEMENTS", True))
     except Exception:
-        # Whoever tries again in this thread is to get another.
-        if database.connection.closed and not database.in_atomic_block:
-            database.close()
+        _break_off(database)
         raise
+
+
+def _break_off(database: Any) -> None:
+    """What failed is not committed, whoever swallows the error; and who tries again gets a connection that works."""
+    if database.in_atomic_block:
+        database.needs_rollback = True
+    elif database.vendor == "postgresql" and database.connection is not None and database.connection.closed:
+        database.close()
 
 
 def run_each(statement: str, many: Sequence[Sequence[Any]]) -> list[Done]:
@@ -117,7 +118,8 @@ def run_at_once(connection: psycopg.Connection[Any], steps: Sequence[Step], *, k
 
 def _sent(connection: psycopg.Connection[Any], kept: _Kept | None, ready: Sequence[_Ready]) -> list[Any]:
     """The results of these, of which those with large values go one after the other where a transaction holds them."""
-    pieces = [ready] if connection.autocommit else _pieces(ready)
+    whole = connection.autocommit or _size_of(values for _, values in ready) <= MOST_BYTES
+    pieces = [ready] if whole else _pieces(ready)
     with connection.lock:
         return [result for piece in pieces for result in _Trip(connection, kept).make(piece)]
 
@@ -128,8 +130,12 @@ def _pieces(ready: Sequence[_Ready]) -> Iterator[Sequence[_Ready]]:
         if size > MOST_BYTES:
             yield ready[first:place]
             first, size = place, 0
-        size += sum(map(len, filter(None, values)))
+        size += _size_of([values])
     yield ready[first:]
+
+
+def _size_of(many: Iterable[Sequence[Any]]) -> int:
+    return sum(map(len, filter(None, itertools.chain.from_iterable(many))))
 
 
 def _done(adapter: Any, result: Any) -> Done:
