@@ -134,8 +134,10 @@ def test_the_text_goes_on_after_a_reload_in_a_second_tab_and_after_a_lost_connec
     page.reload()
     expect(page.locator("[data-text]")).to_contain_text(before[:30])
     page.context.set_offline(True)
+    expect(page.locator("[data-lost]")).to_be_visible()
     page.wait_for_timeout(OFFLINE)
     page.context.set_offline(False)
+    expect(page.locator("[data-lost]:visible")).to_have_count(0)
 
     for tab in (page, second):
         expect(tab.locator("[data-state-word]")).to_have_text("Done", timeout=60_000)
@@ -232,6 +234,8 @@ def test_a_chat_survives_what_happens_to_browsers_and_workers(page: Page, instal
         os.kill(pid, signal.SIGKILL)
     expect(fourth.locator(".answer")).to_be_visible(timeout=90_000)
     expect(page.locator("#facts")).to_contain_text("2 of unknown cost")
+    expect(fourth.locator(".cost")).to_contain_text(re.compile(r"at least \$0\.\d+, for one try's cost is unknown"))
+    expect(third.locator(".cost")).to_contain_text("cost unknown")
 
     # Other words make a branch, and the way back is there.
     fourth.get_by_role("link", name="Edit").click()

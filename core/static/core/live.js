@@ -79,25 +79,32 @@
 
     function follow() {
       const source = new EventSource(box.dataset.events);
+      const followed = new AbortController();
+      const hear = (name, act, more) => window.addEventListener(name, act, { signal: followed.signal, ...more });
+      const leave = () => { followed.abort(); source.close(); };
       const on = (kind, act) => source.addEventListener(kind, (event) => act(JSON.parse(event.data)));
       source.addEventListener("open", () => { patience = 1000; show("lost", false); });
       on("started", (attempt) => {
         clear();
         if (Number(attempt) > 1 || status !== "running") { status = ""; become("running"); }
       });
-      on("text", (piece) => { if (box.isConnected) append(piece); else source.close(); });
+      on("text", (piece) => { if (box.isConnected) append(piece); else leave(); });
       on("status", become);
-      on("ended", () => { source.close(); finish(); });
+      on("ended", () => { leave(); finish(); });
       source.addEventListener("error", () => {
         show("lost", true);
         // The browser comes back by itself and names the last event it saw, unless the server refused it outright.
         if (source.readyState !== EventSource.CLOSED) return;
+        followed.abort();
         told = false;
         window.setTimeout(follow, patience);
         patience = Math.min(patience * 2, 30000);
       });
-      window.addEventListener("pagehide", () => source.close(), { once: true });
-      window.addEventListener("pageshow", (event) => { if (event.persisted) window.location.reload(); }, { once: true });
+      // Of a network that went the stream itself learns late, or never where another one has taken its place.
+      hear("offline", () => show("lost", true));
+      hear("online", () => { leave(); told = false; follow(); });
+      hear("pagehide", () => source.close(), { once: true });
+      hear("pageshow", (event) => { if (event.persisted) window.location.reload(); }, { once: true });
     }
 
     follow();
