@@ -24,6 +24,7 @@ _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?: at (\d{2}:\d{2}))?")
 
 # Seconds. Nobody means a longer one, and a call that waits for years is a lost one.
 LONGEST_RETRY_AFTER = 86_400.0
+SOONEST_END = dt.timedelta(minutes=5)
 
 
 # About this connection and the bytes on it, which are read and unpacked here; and what one server tells another.
@@ -111,11 +112,14 @@ def is_spend_limit(message: str) -> bool:
 
 
 def end_of_limit(message: str, now: dt.datetime) -> dt.datetime:
-    """When a spend limit ends: the day that the message names, or the first of the next month, in UTC."""
+    """When a spend limit ends: the day that the message names, or the first of the next month, in UTC.
+
+    Not at once: where it holds beyond that day, or the clock is ahead, it would be asked for again and again.
+    """
     with contextlib.suppress(ValueError):
         if found := _DAY.search(message):
             day, time = found.group(1), found.group(2) or "00:00"
-            return max(now, dt.datetime.fromisoformat(f"{day}T{time}:00+00:00"))
+            return max(now + SOONEST_END, dt.datetime.fromisoformat(f"{day}T{time}:00+00:00"))
     first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     return (first + dt.timedelta(days=32)).replace(day=1)
 

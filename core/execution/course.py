@@ -11,6 +11,7 @@ from core.claude.errors import ClaudeError
 from core.execution import breaker
 from core.execution.cleaning import cleaned
 from core.execution.fallbacks import Chain, chain_of, usable
+from core.execution.patience import PARKED
 from core.models import Call, ClaudeModel, FailedAttempt
 from core.routing.choose import Choice
 
@@ -90,10 +91,9 @@ class Course:
         return f"{self._why} {_silent(self._failed)} The written answer was given instead."[:LONGEST_REASON]
 
     def _resume(self) -> None:
-        """In the queue a call goes on where it was; what was lost before it was sent counts for the chosen model."""
-        self.tried.update(FailedAttempt.objects.filter(call=self._call).values_list("model", flat=True))
-        others = sum(times for model, times in self.tried.items() if model != self._choice.model)
-        self.tried[self._choice.model] = self._call.attempt - 1 - others
+        """In the queue a call goes on where it was."""
+        failed = FailedAttempt.objects.filter(call=self._call).exclude(then=PARKED)
+        self.tried.update(failed.values_list("model", flat=True))
         for model, times in self.tried.items():
             if times >= self._attempts:
                 self._failed[model] = f"{_times(times)}"

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from core.claude.errors import ClaudeError
-from core.models import Call
+from core.models import Call, CostRecord
 
 # A lost answer may have been billed; a model is asked for it once more at most, where the prompt allows that at all.
-MOST_ATTEMPTS_WHEN_BILLED = 2
+MOST_LOST = 2
+# How often a call may lose its worker before anything is sent: one that ends whatever runs it must end some day.
+MOST_LOST_UNSENT = 3
+# What followed a try that a spend limit refused, which says nothing of the call or its model.
+PARKED = "waits until the spend limit ends"
 # Seconds before the second try; doubled for each further one, up to the longest. A program that waits is served sooner.
 FIRST_WAIT = 2.0
 FIRST_WAIT_OF_A_PROGRAM = 0.5
@@ -29,13 +33,13 @@ class Patience:
     # In all, within which a further try may begin.
     waiting: float
 
-    def wait(self, error: ClaudeError, tried: int, elapsed: float) -> float | None:
+    def wait(self, error: ClaudeError, tried: int, elapsed: float, lost: int = 0) -> float | None:
         """Seconds until a model that was `tried` so often is asked again, or None where it is not.
 
-        `elapsed` are the seconds that the caller has waited.
+        `elapsed` are the seconds that the caller has waited; `lost` are earlier answers of it that may be billed.
         """
-        most = MOST_ATTEMPTS_WHEN_BILLED if error.may_be_billed else self.attempts
-        if not error.retryable or tried >= min(self.attempts, most):
+        once_too_often = error.may_be_billed and lost + 1 >= MOST_LOST
+        if not error.retryable or tried >= self.attempts or once_too_often:
             return None
         seconds = wait_before_next(tried, error.retry_after, self.first_wait)
         return seconds if self.has_room(elapsed + seconds) else None
@@ -80,8 +84,19 @@ def pays_again(call: Call) -> bool:
     return call.version is None or call.version.run_again_if_lost
 
 
+def lost_before(call: Call, model: str) -> int:
+    """How many answers of this model to the call were lost that may be billed, and are booked."""
+    lost = CostRecord.objects.filter(call=call, model=model, purpose=CostRecord.Purpose.ANSWER, corrects=None)
+    return lost.count()
+
+
 def may_be_recovered(call: Call, *, billed: bool) -> bool:
-    """Whether a call whose process is gone runs again: it has an attempt left, and the leave to pay again."""
-    if call.attempt >= attempts_in_the_queue(call) or call.lane != Call.Lane.QUEUE:
+    """Whether a call whose process is gone runs again: it has a try left, and the leave to pay again."""
+    if call.lane != Call.Lane.QUEUE:
         return False
-    return not billed or (pays_again(call) and call.attempt < MOST_ATTEMPTS_WHEN_BILLED)
+    failed = list(call.failed_attempts.values_list("then", flat=True))
+    if not billed:
+        return call.attempt - len(failed) <= MOST_LOST_UNSENT
+    tried = 1 + sum(then != PARKED for then in failed)
+    once_too_often = lost_before(call, call.model) + 1 >= MOST_LOST
+    return tried < attempts_in_the_queue(call) and pays_again(call) and not once_too_often

@@ -21,14 +21,14 @@ from core.costs.ledger import settle
 from core.execution import breaker, pacing
 from core.execution.course import Course
 from core.execution.outcomes import Outcome
-from core.execution.patience import patience_of, pays_again
+from core.execution.patience import PARKED, lost_before, patience_of, pays_again
 from core.execution.refusals import left_alone, left_before_sending, out_of_pace
 from core.execution.settling import answer_of, error_of, let_go_of_the_database, patiently, settle_failure, settle_reply
 from core.execution.showing import Showing
 from core.execution.trying import LEFT, Tried, try_once
 from core.execution.watching import Watch
 from core.execution.written import events_of, written_reply
-from core.models import Call, Handling
+from core.models import Call
 from core.routing.choose import Choice, choose
 
 # Bytes of a request's JSON that stand for a token, where pacing wants to know about how long it is.
@@ -39,8 +39,8 @@ LOOK_EVERY = 0.25
 SHORT_WAIT = 2.0
 # Seconds over which those come back, at least, that wait for a model that another call is trying just now.
 SHORTEST_SPREAD = 4.0
-# What follows where a spend limit refuses a call of the queue.
-PARKED = "waits until the spend limit ends"
+# Seconds over which those come back that a spend limit held, for each of them.
+SPREAD_OF_PARKED = 0.1
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ class Run:
         self.course = Course(call, choice, sending.body, self.patience.attempts)
         self.queued = call.lane == Call.Lane.QUEUE
         self.began = time.monotonic()
-        # Seconds that the call had waited by then.
-        self.waited = waited_in_the_queue(call) if self.queued else 0.0
+        # Seconds for which it had been tried by then.
+        self.waited = seconds_tried(call) if self.queued else 0.0
         self.sent = 0
         # Why there is no answer yet, as the caller would be told; and the model whose breaker was asked already.
         self.error: ClaudeError | None = None
@@ -182,7 +182,8 @@ class Run:
         self.course.fail(error)
         self._remember(error)
         if self.queued and error.limited_until is not None:
-            return self._wait_until(error.limited_until, tried, error, PARKED, self.call.park)
+            until = error.limited_until + dt.timedelta(seconds=spread_of_parked())
+            return self._wait_until(until, tried, error, PARKED, self.call.park)
         following = patiently(partial(self._following, error))
         if following.answer:
             return self._give_written_answer(partial(settle_failure, self.call, tried, following.then))
@@ -205,8 +206,10 @@ class Run:
             return self._at_last()
         if not error.retryable and not self.course.strayed:
             return _Next("given up, for trying again would not help")
-        wait = self.patience.wait(error, self.course.tried[self.course.model], self._elapsed())
-        model = self.course.model if wait is not None else self.course.other()
+        model = self.course.model
+        lost = lost_before(self.call, model) if error.may_be_billed else 0
+        wait = self.patience.wait(error, self.course.tried[model], self._elapsed(), lost)
+        model = model if wait is not None else self.course.other()
         if model and self._may_pay_again(error):
             return _Next("tried again" if wait is not None else f"{model} was asked instead", model, wait or 0.0)
         if model:
@@ -304,14 +307,12 @@ class Run:
             time.sleep(min(rest, LOOK_EVERY))
 
 
-def waited_in_the_queue(call: Call) -> float:
-    """Seconds since the call was made, or was to begin where it is one of many that were run again at a pace.
+def seconds_tried(call: Call) -> float:
+    """For how long a call of the queue has been tried; while nobody took it, or a spend limit held it, it was not."""
+    since = call.tried_since or timezone.now()
+    return max(0.0, (timezone.now() - since).total_seconds())
 
-    Those of one that a spend limit held are not counted, nor those before it.
-    """
-    if call.attempt > 1 and call.failed_attempts.filter(then=PARKED).exists():
-        return 0.0
-    starts = (
-        Handling.objects.filter(fresh=call).values_list("starts_at", flat=True).first() if call.again_of_id else None
-    )
-    return max(0.0, (timezone.now() - (starts or call.created_at)).total_seconds())
+
+def spread_of_parked() -> float:
+    """Seconds after the end of a spend limit at which one more call comes back: not all in the same moment."""
+    return random.random() * SPREAD_OF_PARKED * (1 + Call.objects.parked().count())

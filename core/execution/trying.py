@@ -15,7 +15,7 @@ from core.claude.errors import ClaudeError
 from core.claude.replies import Reply
 from core.claude.requests import Sending
 from core.execution import breaker, pacing
-from core.execution.patience import Patience
+from core.execution.patience import FIRST_WAIT, Patience
 from core.execution.showing import Showing
 
 # The type of the error of an answer that nobody waited for any more.
@@ -71,5 +71,5 @@ def _tell(model: str, error: ClaudeError | None) -> None:
     else:
         breaker.note_error(model, error)
         pacing.learn(model, error.headers)
-    if error is not None and error.type == "rate_limit_error" and error.retryable and error.retry_after:
-        pacing.slow_down(model, error.retry_after)
+    if error is not None and error.type == "rate_limit_error" and error.retryable:
+        pacing.slow_down(model, FIRST_WAIT if error.retry_after is None else error.retry_after)

@@ -41,19 +41,20 @@ def queue_of(call: Call) -> str:
     return BULK if call.door == Call.Door.BULK else CALLS
 
 
-def dispatch(call_id: uuid.UUID, queue_name: str = CALLS) -> bool:
+def dispatch(call_id: uuid.UUID, queue_name: str = CALLS, *, at_front: bool = False) -> bool:
     """Put a committed call into the queue. Without Redis the call stays queued in the database for the sweeper."""
+    job = {"job_id": job_id_of(call_id), "description": f"call {call_id}", "at_front": at_front}
     try:
-        queue(queue_name).enqueue(RUN, str(call_id), job_id=job_id_of(call_id), description=f"call {call_id}")
+        queue(queue_name).enqueue(RUN, str(call_id), **job)
     except RedisError as error:
         log.warning("call %s waits for the sweeper: %s", call_id, error)
         return False
     return True
 
 
-def dispatch_again(call: Call) -> bool:
-    """Put a call whose row says that it is queued into its queue."""
-    return dispatch(call.pk, queue_of(call))
+def dispatch_again(call: Call, *, at_front: bool = False) -> bool:
+    """Put a call whose row says that it is queued into its queue; before all others where it has had its wait."""
+    return dispatch(call.pk, queue_of(call), at_front=at_front)
 
 
 def release(parked: Iterable[Call]) -> int:

@@ -62,14 +62,14 @@ def recover_lost() -> int:
     for call in recovered:
         log.warning("call %s lost its worker at attempt %s; now %s", call.pk, call.attempt, call.status)
         if call.status == Call.Status.QUEUED and call.lane == Call.Lane.QUEUE:
-            dispatch_again(call)
+            dispatch_again(call, at_front=True)
     return len(recovered)
 
 
 def start_due() -> int:
     """Put what has waited long enough into the queue."""
     due = Call.objects.waiting(until=timezone.now()).only(*ENOUGH)[:MOST_AT_ONCE]
-    return sum(call.end_waiting() and dispatch_again(call) for call in due)
+    return sum(call.end_waiting() and dispatch_again(call, at_front=True) for call in due)
 
 
 def forgotten() -> list[uuid.UUID]:
@@ -213,4 +213,4 @@ class Sweeper(threading.Thread):
             connection.close()
             if self._over.wait(early):
                 return False
-        return not call.end_waiting() or dispatch_again(call)
+        return not call.end_waiting() or dispatch_again(call, at_front=True)

@@ -130,7 +130,7 @@ class CallQuerySet(models.QuerySet["Call"]):
         now = connection.ops.adapt_datetimefield_value(timezone.now())
         tokens = [secrets.token_hex(8) for _ in call_ids]
         values = [
-            [token, clock.and_seconds(lease), now, direct.stored(call_id), now]
+            [token, clock.and_seconds(lease), now, now, direct.stored(call_id), now]
             for call_id, token in zip(call_ids, tokens, strict=True)
         ]
         done = run_each(_CLAIM.format(lease=clock.now_and()), values)
@@ -145,6 +145,7 @@ class CallQuerySet(models.QuerySet["Call"]):
 # Written as SQL, for each call runs it.
 _CLAIM = """
     UPDATE core_call SET status = 'running', lease_token = %s, lease_until = {lease}, started_at = %s,
+        tried_since = COALESCE(tried_since, %s),
         attempt = attempt + 1, sent_at = NULL, classifying = '', not_before = NULL, parked = false
     WHERE id = %s AND (status = 'queued' OR (status = 'waiting' AND not_before <= %s)) AND lane <> 'batch'"""
 
@@ -230,6 +231,9 @@ class Call(models.Model):
     lease_until = models.DateTimeField(null=True, blank=True, editable=False)
     started_at = models.DateTimeField("started", null=True, blank=True)
     sent_at = models.DateTimeField("sent", null=True, blank=True)
+    # Of a call of the queue: when it was first taken from there, or first after a spend limit held it. Its age counts
+    # from then: that nobody took it, for a queue was paused or long, is no reason to give it up.
+    tried_since = models.DateTimeField(null=True, blank=True, editable=False)
     first_text_at = models.DateTimeField("first words", null=True, blank=True)
     finished_at = models.DateTimeField("finished", null=True, blank=True)
     # Set while it is a dead letter: given up in the queue, and nobody has dealt with it yet.
@@ -538,7 +542,7 @@ class Call(models.Model):
 
     def park(self, until: dt.datetime, error: dict[str, Any]) -> bool:
         """Wait for the end of a spend limit, or until somebody releases it."""
-        return self.wait(until, {**error, "parked": True})
+        return self.wait(until, {**error, "parked": True, "tried_since": None})
 
     def abandon(self) -> bool:
         """Let the lease run out now, for this process is about to end."""

@@ -228,7 +228,8 @@ class Prompt(models.Model):
         null=True,
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(43_200)],
-        help_text="A request older than this is not tried again. Empty: as the installation says.",
+        help_text="After this time of trying it is given up; waiting in the queue does not count. Empty: as the "
+        "installation says.",
     )
     access = models.CharField("who may use it", max_length=20, choices=Access.choices, default=Access.SIGNED_IN)
     groups = models.ManyToManyField(

@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from core.claude.errors import end_of_limit
+from core.claude.errors import SOONEST_END, end_of_limit
 
 NOW = dt.datetime(2026, 12, 20, 9, 30, tzinfo=dt.UTC)
 
@@ -31,5 +31,6 @@ def test_the_day_that_is_named_or_the_first_of_the_next_month(said: str, until: 
     assert found > NOW
 
 
-def test_a_day_that_has_passed_is_now() -> None:
-    assert end_of_limit("You will regain access on 2026-12-01 at 00:00 UTC", NOW) == NOW
+def test_a_day_that_has_passed_is_soon_and_not_at_once() -> None:
+    """The limit holds all the same, or this clock is ahead: asked at once, it would be asked each second."""
+    assert end_of_limit("You will regain access on 2026-12-01 at 00:00 UTC", NOW) == NOW + SOONEST_END

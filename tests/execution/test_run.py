@@ -13,10 +13,12 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from core.claude.replies import storable
+from core.execution import pacing
+from core.execution.patience import FIRST_WAIT
 from core.execution.run import run_call
 from core.execution.watching import NobodyWatches
 from core.intake.accept import accept
-from core.models import Call, CostRecord, Prompt, PromptVersion, User
+from core.models import Call, CostRecord, FallbackChain, Prompt, PromptVersion, User
 from core.simulator.server import Simulator
 
 Ask = Callable[..., Call]
@@ -143,13 +145,32 @@ def test_a_call_that_a_spend_limit_refuses_is_parked(ask: Ask, simulator: Simula
     assert call.release()
 
 
-def test_a_call_older_than_its_prompt_allows_is_not_tried_again(ask: Ask, prompt: Prompt, simulator: Simulator) -> None:
+@pytest.mark.parametrize(("column", "ended"), [("tried_since", "dead"), ("created_at", "waiting")])
+def test_a_call_tried_for_longer_than_its_prompt_allows_is_given_up_and_one_that_waited_in_the_queue_is_not(
+    ask: Ask, prompt: Prompt, simulator: Simulator, column: str, ended: str
+) -> None:
     prompt.give_up_after = 5
     prompt.save()
     call = ask("[[simulate: status=529]] text")
-    Call.objects.update(created_at=timezone.now() - dt.timedelta(minutes=6))
+    Call.objects.update(**{column: timezone.now() - dt.timedelta(minutes=6)})
 
-    assert run_call(call.pk).status == Call.Status.DEAD
+    assert run_call(call.pk).status == ended
+
+
+def test_what_waited_in_a_paused_queue_is_not_given_up_where_claude_cannot_be_asked_just_then(
+    ask: Ask, prompt: Prompt, simulator: Simulator
+) -> None:
+    prompt.give_up_after = 5
+    prompt.save()
+    call = ask()
+    Call.objects.update(created_at=timezone.now() - dt.timedelta(hours=2))
+    pacing.slow_down("claude-haiku-5-5", 30)
+
+    assert run_call(call.pk).status == Call.Status.WAITING
+    Call.objects.update(
+        tried_since=timezone.now() - dt.timedelta(minutes=6), not_before=timezone.now() - dt.timedelta(seconds=1)
+    )
+    assert run_call(call.pk).status == Call.Status.DEAD, "but not for ever"
 
 
 def test_the_days_that_a_spend_limit_held_a_call_do_not_count(ask: Ask, prompt: Prompt, simulator: Simulator) -> None:
@@ -167,6 +188,60 @@ def test_the_days_that_a_spend_limit_held_a_call_do_not_count(ask: Ask, prompt: 
     call.refresh_from_db()
     assert ended == Call.Status.WAITING, "it is tried again, and not given up for its age"
     assert call.attempt == 2
+    past = timezone.now() - dt.timedelta(seconds=1)
+    Call.objects.update(tried_since=timezone.now() - dt.timedelta(minutes=6), not_before=past)
+    assert run_call(call.pk).status == Call.Status.DEAD, "from the end of the limit on its age counts"
+
+
+def test_what_a_spend_limit_refuses_is_no_try_of_the_call_nor_of_its_model(
+    ask: Ask, prompt: Prompt, simulator: Simulator
+) -> None:
+    prompt.most_attempts = 2
+    prompt.fallback = FallbackChain.objects.create(name="Other")
+    prompt.fallback.steps.create(model="claude-sonnet-5-5")
+    prompt.save()
+    call = ask("[[simulate: spend-limit]] text")
+    for _ in range(3):
+        assert run_call(call.pk).status == Call.Status.WAITING
+        call.refresh_from_db()
+        assert (call.parked, call.model) == (True, "claude-haiku-5-5")
+        assert call.release()
+    overloaded = json.loads(json.dumps(call.request).replace("spend-limit", "status=529 retry-after=0 times=1"))
+    Call.objects.update(request=overloaded)
+
+    assert run_call(call.pk).status == Call.Status.WAITING
+    Call.objects.update(not_before=timezone.now())
+    assert run_call(call.pk).status == Call.Status.SUCCEEDED
+    call.refresh_from_db()
+    assert call.model == "claude-haiku-5-5"
+
+
+def test_what_a_spend_limit_held_does_not_come_back_in_one_moment(ask: Ask, simulator: Simulator) -> None:
+    calls = [ask("[[simulate: spend-limit]] text") for _ in range(4)]
+    for call in calls:
+        run_call(call.pk)
+    assert len(set(Call.objects.values_list("not_before", flat=True))) == 4
+
+
+def test_a_refusal_that_names_no_time_holds_the_others_too(ask: Ask, simulator: Simulator) -> None:
+    run_call(ask("[[simulate: status=429 retry-after=none]] text").pk)
+
+    assert pacing.wait_for("claude-haiku-5-5", 10) == pytest.approx(FIRST_WAIT, abs=0.5)
+
+
+def test_tries_that_cost_nothing_do_not_use_up_the_one_for_a_lost_answer(ask: Ask, simulator: Simulator) -> None:
+    call = ask("[[simulate: status=529 retry-after=0 times=2]] text")
+    for _ in range(2):
+        assert run_call(call.pk).status == Call.Status.WAITING
+        Call.objects.update(not_before=timezone.now())
+    call.refresh_from_db()
+    broken = json.loads(json.dumps(call.request).replace("status=529 retry-after=0 times=2", "cut after=3"))
+    Call.objects.update(request=broken)
+
+    assert run_call(call.pk).status == Call.Status.WAITING
+    Call.objects.update(not_before=timezone.now())
+    assert run_call(call.pk).status == Call.Status.DEAD, "and that one is the only one"
+    assert CostRecord.objects.unknown().count() == 2
 
 
 def test_a_prompt_has_a_number_of_attempts_of_its_own(ask: Ask, prompt: Prompt, simulator: Simulator) -> None:
@@ -229,8 +304,10 @@ def test_a_waiting_call_runs_when_its_time_has_come(ask: Ask, empty_bill: Simula
 
 
 def test_after_its_last_attempt_a_call_is_given_up(ask: Ask, simulator: Simulator, settings: Settings) -> None:
-    call = ask("[[simulate: status=529]] text")
-    Call.objects.filter(pk=call.pk).update(attempt=settings.CALL_ATTEMPTS - 1)
+    call = ask("[[simulate: status=529 retry-after=0]] text")
+    for _ in range(settings.CALL_ATTEMPTS - 1):
+        assert run_call(call.pk).status == Call.Status.WAITING
+        Call.objects.update(not_before=timezone.now())
 
     assert run_call(call.pk).status == Call.Status.DEAD
 

@@ -13,6 +13,7 @@ from django.core.management import call_command
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
+from core.execution.patience import MOST_LOST_UNSENT
 from core.execution.run import run_call
 from core.execution.watching import NobodyWatches
 from core.intake.accept import accept
@@ -165,6 +166,36 @@ def test_a_call_lost_after_it_was_sent_runs_again_and_its_unknown_cost_is_told(a
     assert call.cost is None
 
 
+def test_a_call_lost_before_it_was_sent_was_not_tried_but_one_that_ends_every_worker_ends_some_day(
+    ask: Ask, prompt: Prompt
+) -> None:
+    prompt.most_attempts = 1
+    prompt.save()
+    call = ask()
+    states = []
+    for _ in range(MOST_LOST_UNSENT + 1):
+        lose(call, sent=False)
+        sweep()
+        call.refresh_from_db()
+        states.append(call.status)
+
+    assert states == [*[Call.Status.QUEUED] * MOST_LOST_UNSENT, Call.Status.DEAD]
+    assert not CostRecord.objects.exists()
+
+
+def test_tries_that_cost_nothing_do_not_use_up_the_one_for_a_lost_worker(ask: Ask) -> None:
+    call = ask()
+    told = {"model": "claude-haiku-5-5", "error_type": "overloaded_error", "then": "tried again"}
+    call.failed_attempts.create(number=1, **told)
+    Call.objects.update(attempt=1)
+    lose(call, sent=True)
+
+    sweep()
+
+    call.refresh_from_db()
+    assert (call.status, call.attempt) == (Call.Status.QUEUED, 2)
+
+
 def test_a_call_lost_twice_is_given_up(ask: Ask) -> None:
     call = ask()
     for _ in range(2):
@@ -229,8 +260,11 @@ def test_a_waiting_call_is_queued_when_its_time_has_come(ask: Ask) -> None:
     )
     assert sweep() == Swept()
     Call.objects.filter(pk=call.pk).update(not_before=now, dispatched_at=now)
+    others = [ask() for _ in range(3)]
 
     assert sweep() == Swept(dispatched=1)
+    in_order = [job_id_of(each.pk) for each in (call, *others)]
+    assert queue().job_ids == in_order, "it has waited, so it is before those that came meanwhile"
 
 
 def test_the_command_says_what_it_did(ask: Ask, capsys: pytest.CaptureFixture[str]) -> None:
