@@ -78,8 +78,8 @@ CALL_TIMEOUT = environment.whole_number("CALL_TIMEOUT", 600, 1, 86400)
 # A running call whose process has not renewed this lease is taken to be lost, in seconds.
 CALL_LEASE = environment.whole_number("CALL_LEASE", 30, 3, 3600)
 # How often a call of the queue is tried, with each model that may answer it, before it is given up.
-CALL_ATTEMPTS = 5
-# Minutes after which a call that still waits is not tried again; calls that a spend limit holds are not counted.
+CALL_ATTEMPTS = environment.whole_number("CALL_ATTEMPTS", 5, 1, 100)
+# Minutes of trying after which it is given up; what it waits in the queue or for a spend limit's end does not count.
 CALL_GIVE_UP_AFTER = environment.whole_number("CALL_GIVE_UP_AFTER", 1440, 1, 43_200)
 # The same for a program that waits for its answer: tries with each model; seconds that one may take, or may be silent
 # in a stream; and seconds in all within which a further try may begin. A key may have other figures of its own.
