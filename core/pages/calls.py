@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
@@ -16,6 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from core.costs import budgets
+from core.execution.patience import PARKED, attempts_in_the_queue
 from core.intake import accept
 from core.jobs.dispatch import dispatch_again, queue_of
 from core.jobs.pausing import is_paused
@@ -126,7 +126,7 @@ def _context(request: HttpRequest, found: Call) -> dict[str, Any]:
     states = words.states_of(found)
     state, explained = states[found.status]
     text = found.text if found.finished else text_so_far(found.pk)
-    records = list(found.cost_records.all())
+    records, failed = list(found.cost_records.all()), list(found.failed_attempts.all())
     return {
         "call": found,
         "state": state,
@@ -139,8 +139,9 @@ def _context(request: HttpRequest, found: Call) -> dict[str, Any]:
         "fault": words.fault_of(found),
         "heard": words.heard(found.error_type),
         "stop": words.stop_of(found),
-        "tries": [_try(attempt) for attempt in found.failed_attempts.all()],
-        "attempts": settings.CALL_ATTEMPTS,
+        "tries": [_try(attempt) for attempt in failed],
+        "tried": sum(attempt.then != PARKED for attempt in failed),
+        "attempts": attempts_in_the_queue(found),
         "bill": _bill(found, records),
         "model_name": _model_name(found),
         "trace": trace_of(found),

@@ -15,6 +15,7 @@ from django.test import AsyncClient, Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from core.execution.patience import PARKED
 from core.execution.run import run_call
 from core.intake.accept import accept
 from core.live.channel import Publisher
@@ -125,14 +126,20 @@ def test_a_waiting_call_says_when_it_is_tried_again_and_why(page: Client, member
         member,
         status=Call.Status.WAITING,
         text="",
-        attempt=2,
+        attempt=3,
         not_before=moment,
         error_type="overloaded_error",
         error_message="Overloaded",
     )
+    # What a spend limit refused is shown, and does not count.
+    for number, then in enumerate(("tried again", PARKED, "tried again"), start=1):
+        call.failed_attempts.create(number=number, model=call.model, error_type="overloaded_error", then=then)
+    assert call.prompt is not None
+    call.prompt.most_attempts = 7
+    call.prompt.save()
     words = text_of(page, call)
     assert "tried again by itself at 14:03:05" in words
-    assert "2 tries of 5 so far" in words
+    assert "2 tries of 7 so far" in words
     assert "Claude said: Overloaded" in words
 
 
