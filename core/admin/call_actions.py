@@ -16,10 +16,11 @@ from django.urls import reverse
 
 from core.admin.base import page, require, signed_in
 from core.costs import budgets
-from core.intake.accept import InvalidInputsError, run_again
+from core.intake.accept import InvalidInputsError, run_again_for_owner
 from core.intake.again import NotAgainError
 from core.jobs.dispatch import release
 from core.models import Call, User
+from core.operations import dealing
 from core.routing.estimating import estimate_asked
 from core.templatetags.admin_words import usd
 
@@ -111,9 +112,9 @@ def _say_canceled(request: HttpRequest, calls: Iterable[Call]) -> None:
 
 
 def _again(call: Call, user: User) -> Call | str:
-    """The new call, or a sentence that says why there is none."""
+    """The new call, which is its owner's as the old one was, or a sentence that says why there is none."""
     try:
-        return run_again(call, user=user)
+        return dealing.run_one_again(call, by=user) if call.dead_since else run_again_for_owner(call, by=user)
     except InvalidInputsError:
         return "What was filled in does not fit the prompt any more."
     except budgets.OverBudgetError as error:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from functools import partial
 
 from django.db import transaction
+from django.utils import timezone
 
 from core.execution.fallbacks import chain_of, with_fallbacks
 from core.intake.again import Again, NotAgainError
 from core.intake.kept import Keeping, for_prompt, give_again
-from core.intake.requests import check_allowed
+from core.intake.requests import NotAllowedError, check_allowed
 from core.jobs.dispatch import dispatch
 from core.models import Call, Key, PromptVersion, User
 from core.prompts.rendering import render, specs
@@ -104,13 +105,33 @@ def plan_of(version: PromptVersion) -> Plan:
 
 
 def run_again(call: Call, *, user: User | None) -> Call:
-    """The same request once more, as a call of its own.
+    """The same request once more, as a call of `user`'s own.
 
     Raises `InvalidInputsError`, `OverBudgetError`, `NotAgainError` for a call without contents, and ValueError for one
     without a version.
     """
+    return _again(call, user, None, by=user)
+
+
+def run_again_for_owner(call: Call, *, by: User) -> Call:
+    """The same request once more, as `by` wishes, for whoever asked: theirs is its answer, and theirs and their key's
+    are its cost, its budgets and its limits (decision 0101).
+
+    Raises what `run_again` does, and `NotAgainError` where the person or the key may ask for nothing any more.
+    """
+    if call.user is not None and not call.user.is_active:
+        raise NotAgainError("Whoever asked may not sign in any more.")
+    if call.key is not None and not call.key.usable(timezone.now()):
+        raise NotAgainError("Its key opens nothing any more.")
+    try:
+        return _again(call, call.user, call.key, by=by)
+    except NotAllowedError as error:
+        raise NotAgainError(str(error)) from error
+
+
+def _again(call: Call, user: User | None, key: Key | None, *, by: User | None) -> Call:
     if call.pruned_at is not None:
         raise NotAgainError("Its contents were removed for their age.")
     if call.version is None:
         raise ValueError(f"call {call.pk} has no prompt version to run again")
-    return accept(call.version, call.inputs, user=user, door=call.door, again=Again(call, user))
+    return accept(call.version, call.inputs, user=user, key=key, door=call.door, again=Again(call, by))

@@ -17,10 +17,12 @@ from django.views.decorators.http import require_POST, require_safe
 from core.costs import budgets
 from core.execution.patience import PARKED, attempts_in_the_queue
 from core.intake import accept
+from core.intake.again import NotAgainError
 from core.jobs.dispatch import dispatch_again, queue_of
 from core.jobs.pausing import is_paused
 from core.live.channel import text_so_far
 from core.models import Call, ClaudeModel, Conversation, CostRecord, FailedAttempt, Turn
+from core.operations import dealing
 from core.pages import access, answers, words
 from core.pages.budgets import refused
 from core.pages.errors import helpful_404
@@ -78,14 +80,17 @@ def call_download(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
 @helpful_404
 @require_POST
 def call_again(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
-    """The same request once more."""
+    """The same request once more: for oneself, or, where it was somebody else's, for them."""
     found = access.find_call(request, call_id)
     if not access.may_run_again(request, found):
         raise PermissionDenied("This call can be run again by its owner, while the prompt is open to them.")
     try:
-        fresh = accept.run_again(found, user=access.signed_in(request))
+        fresh = _again(request, found)
     except accept.InvalidInputsError as error:
         messages.error(request, f"This cannot be run again as it is: {error}")
+        return redirect(found)
+    except NotAgainError as error:
+        messages.error(request, f"Not run again. {error}")
         return redirect(found)
     except budgets.OverBudgetError as error:
         return refused(request, error)
@@ -158,6 +163,15 @@ def _context(request: HttpRequest, found: Call) -> dict[str, Any]:
         "own": access.is_own(request, found),
         "chat": _turn_of(request, found),
     }
+
+
+def _again(request: HttpRequest, found: Call) -> Call:
+    visitor = access.signed_in(request)
+    if visitor is None or access.is_own(request, found):
+        return accept.run_again(found, user=visitor)
+    if found.dead_since:
+        return dealing.run_one_again(found, by=visitor)
+    return accept.run_again_for_owner(found, by=visitor)
 
 
 def _run_again_as(request: HttpRequest, found: Call) -> Call | None:

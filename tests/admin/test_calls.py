@@ -14,8 +14,9 @@ from django.urls import reverse
 
 from core.execution.run import run_call
 from core.intake.accept import accept
-from core.models import Call, CostRecord, Prompt, User
+from core.models import Call, CostRecord, Handling, Key, Prompt, User
 from core.simulator.server import Simulator
+from tests.letters import given_up
 
 SignIn = Callable[[User], Client]
 LIST = reverse("admin:core_call_changelist")
@@ -145,7 +146,47 @@ def test_running_again_asks_first_and_makes_a_call_of_its_own(
     assert Call.objects.count() == 1
     client.post(page)
     again = Call.objects.get(again_of=call)
-    assert (again.user, again.request) == (operator, call.request)
+    assert (again.user, again.request) == (editor, call.request)
+
+
+def test_run_again_it_is_for_whoever_asked_under_their_key(
+    as_: SignIn, operator: User, editor: User, prompt: Prompt
+) -> None:
+    """So that they get the answer, and their budgets and the key's pay it, from the list as from the call's page."""
+    key = Key.objects.create(name="Nightly", user=editor)
+    assert prompt.published is not None
+    inputs = {"document": "Tea.", "length": "short"}
+    failed = accept(prompt.published, inputs, user=editor, key=key, door=Call.Door.API)
+    Call.objects.filter(pk=failed.pk).update(status=Call.Status.FAILED)
+    letter = given_up(prompt, editor, key)
+    client = as_(operator)
+    client.post(reverse("admin:core_call_again", args=[failed.pk]))
+    client.post(LIST, {"action": "run_again", "confirmed": "1", ACTION_CHECKBOX_NAME: [str(letter.pk)], "index": "0"})
+    for call in (failed, letter):
+        fresh = Call.objects.get(again_of=call)
+        assert (fresh.user, fresh.key, fresh.door) == (editor, key, call.door)
+    assert Handling.objects.get().by == operator
+
+
+def test_for_whom_nothing_may_be_asked_any_more_nothing_runs_again(
+    as_: SignIn, operator: User, editor: User, prompt: Prompt
+) -> None:
+    key = Key.objects.create(name="Nightly", user=editor)
+    assert prompt.published is not None
+    call = accept(prompt.published, {"document": "Tea.", "length": "short"}, user=editor, key=key)
+    letter = given_up(prompt, editor, key)
+    client = as_(operator)
+
+    def said(of: Call) -> str:
+        return client.post(reverse("admin:core_call_again", args=[of.pk]), follow=True).content.decode()
+
+    key.revoke()
+    assert "Its key opens nothing any more." in said(call)
+    assert "Its key opens nothing any more." in said(letter)
+    User.objects.filter(pk=editor.pk).update(is_active=False)
+    assert "Whoever asked may not sign in any more." in said(call)
+    assert not Call.objects.filter(again_of__isnull=False).exists()
+    assert Call.objects.letters().count() == 1
 
 
 def test_many_are_run_again_after_one_question(as_: SignIn, operator: User, ask: Callable[..., Call]) -> None:

@@ -296,6 +296,18 @@ def test_run_again_takes_a_prompt_that_is_still_open_to_me(
     assert page.post(f"/calls/{call.pk}/again/").status_code == 302
 
 
+def test_run_again_by_an_operator_it_is_still_for_whoever_asked(
+    page: Client, member: User, operator: User, prompt: Prompt, answered: MakeCall
+) -> None:
+    page.force_login(operator)
+    for call in (answered(member), given_up(prompt, member)):
+        page.post(f"/calls/{call.pk}/again/")
+        assert Call.objects.get(again_of=call).user == member
+    User.objects.filter(pk=member.pk).update(is_active=False)
+    said = page.post(f"/calls/{call.pk}/again/", follow=True).content.decode()
+    assert "Not run again. Whoever asked may not sign in any more." in said
+
+
 def test_who_only_reads_calls_neither_runs_nor_cancels_them(
     client: Client, member: User, finance: User, answered: MakeCall
 ) -> None:
