@@ -9,13 +9,15 @@ import datetime as dt
 import logging
 import random
 import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.core.mail import send_mail
 from django.db import Error, connection
 from django.utils import timezone
 
-from core.jobs.lateness import troubled
+from core.jobs.lateness import TaskStand, task_stands
 from core.models import Alarm, Call, User
 
 log = logging.getLogger(__name__)
@@ -25,61 +27,88 @@ LOOK_EVERY = 60.0
 LETTERS, TASKS_LATE = "dead letters", "regular tasks"
 
 
+@dataclass(frozen=True)
+class Sight:
+    """How much there is now to tell people of. Both functions take what they were told last."""
+
+    subject: str
+    size: int
+    # What of it is still so, and whether more is worth an e-mail.
+    still: Callable[[int], int]
+    grown: Callable[[int], bool]
+    title: str
+    text: str
+
+
 def look_out() -> str:
     """Look at both, and tell people what is new; answers in words what was told."""
-    told = [subject for subject, look in ((LETTERS, _letters), (TASKS_LATE, _tasks)) if look()]
-    return f"told of {' and '.join(told)}" if told else "nothing new"
+    seen = (of_letters(Call.objects.letters().count()), of_tasks(task_stands()))
+    return "; ".join(words for sight in seen if (words := tell_once(sight))) or "nothing new"
 
 
-def is_news(subject: str, size: int, step: int) -> bool:
-    """Whether people are to be told that something has grown to `size`: of its first, and then once for each step.
+def tell_once(sight: Sight) -> str:
+    """Tell people of what has grown, and answer so in words; empty where there is nothing to tell.
 
-    Not again within the quiet time, whatever happens; what shrinks is noted in silence. Of several who ask at once,
-    one hears True.
+    Not again within the quiet time, whatever happens; what shrinks is noted in silence. Of several who ask at once, one
+    tells. Where the e-mail cannot be sent, the next look tries again.
     """
-    row = Alarm.objects.filter(pk=subject).first() or Alarm(subject=subject)
-    if size < row.size:
-        Alarm.change(subject, row.size, size, None)
-        return False
-    grown = size > 0 if row.size == 0 else size >= row.size + step
-    now = timezone.now()
-    quiet = row.told_at is not None and now - row.told_at < dt.timedelta(minutes=settings.ALERT_QUIET_MINUTES)
-    return grown and not quiet and Alarm.change(subject, row.size, size, now)
+    row, now = Alarm.of(sight.subject), timezone.now()
+    known = sight.still(row.size)
+    if not sight.grown(known) or _quiet(row, now):
+        if known != row.size:
+            row.change(known)
+        return ""
+    if not row.change(sight.size, now):
+        return ""
+    if _tell(sight.title, sight.text):
+        return f"told of {sight.subject}"
+    row.put_back(sight.size, now)
+    return f"could not tell of {sight.subject}"
 
 
-def _letters() -> bool:
-    number = Call.objects.letters().count()
-    if not is_news(LETTERS, number, settings.DEAD_LETTER_STEP):
-        return False
+def _quiet(row: Alarm, now: dt.datetime) -> bool:
+    """Whether there was an e-mail a while ago."""
+    return row.told_at is not None and now - row.told_at < dt.timedelta(minutes=settings.ALERT_QUIET_MINUTES)
+
+
+def of_letters(number: int) -> Sight:
+    """Of the first, and then once for each step."""
     are = "call of the queue is" if number == 1 else "calls of the queue are"
-    _tell(
+    return Sight(
+        LETTERS,
+        number,
+        lambda told: min(told, number),
+        lambda told: number >= told + (settings.DEAD_LETTER_STEP if told else 1),
         f"{number} {are} given up",
         f"{number} {are} given up: tried as often as may be, without an answer, and nobody has dealt with it yet.\n\n"
         "In the admin, «Given up» lists them by error, and runs them again or dismisses them.",
     )
-    return True
 
 
-def _tasks() -> bool:
-    found = troubled()
-    if not is_news(TASKS_LATE, len(found), 1):
-        return False
-    sentences = "\n".join(stand.trouble for stand in found)
-    _tell(
+def of_tasks(stands: Sequence[TaskStand]) -> Sight:
+    """Of each task once, until it has recovered: which ones they are is kept, as a bit for each place in their list."""
+    which = sum(1 << place for place, stand in enumerate(stands) if stand.trouble)
+    sentences = "\n".join(stand.trouble for stand in stands if stand.trouble)
+    return Sight(
+        TASKS_LATE,
+        which,
+        lambda told: told & which,
+        lambda told: bool(which & ~told),
         "Regular work of claudeapp is late or fails",
         f"{sentences}\n\nIf all of it is late, the processes `cron` or `housekeeper` are down. In the admin, "
         "«Operations» shows each task and can start it.",
     )
-    return True
 
 
-def _tell(subject: str, text: str) -> None:
+def _tell(subject: str, text: str) -> bool:
     log.warning("alarm: %s", subject)
     try:
         send_mail(subject, f"{text}\n", None, settings.ALERT_TO or _those_who_can_act())
     except OSError as error:
         # The pages in the admin say the same.
         log.warning("nobody could be told that %s: %s", subject, error)
+        return False
+    return True
 
 
 def _those_who_can_act() -> list[str]:

@@ -117,8 +117,15 @@ class Alarm(models.Model):
         return self.subject
 
     @classmethod
-    def change(cls, subject: str, before: int, size: int, told_at: dt.datetime | None) -> bool:
-        """Note what is known now; False where another process noted something meanwhile."""
-        cls.objects.get_or_create(pk=subject)
+    def of(cls, subject: str) -> Alarm:
+        return cls.objects.get_or_create(pk=subject)[0]
+
+    def change(self, size: int, told_at: dt.datetime | None = None) -> bool:
+        """Note what is known now; False where another process noted something since this was read."""
         values = {"size": size} if told_at is None else {"size": size, "told_at": told_at}
-        return bool(cls.objects.filter(pk=subject, size=before).update(**values))
+        return bool(Alarm.objects.filter(pk=self.pk, size=self.size, told_at=self.told_at).update(**values))
+
+    def put_back(self, size: int, told_at: dt.datetime) -> None:
+        """Undo a `change` of which nobody heard."""
+        changed = Alarm.objects.filter(pk=self.pk, size=size, told_at=told_at)
+        changed.update(size=self.size, told_at=self.told_at)

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from core.jobs import alarms, lateness, regular
-from core.jobs.alarms import is_news, look_out
+from core.jobs.alarms import look_out, of_letters, tell_once
 from core.jobs.lateness import task_stands, troubled
 from core.jobs.regular import TASKS, Daily, Each, Task, known, run, run_due, run_now
 from core.models import Alarm, Prompt, RegularTask, User
@@ -224,30 +224,48 @@ def test_letters_are_told_once_for_each_step_and_never_within_the_quiet_time(
 
 
 def test_what_was_dealt_with_and_comes_back_is_news(db: None) -> None:
-    assert is_news("x", 5, 10) is True
-    assert is_news("x", 0, 10) is False
+    assert tell_once(of_letters(5)) == "told of dead letters"
+    assert tell_once(of_letters(0)) == ""
     _two_hours_pass()
-    assert is_news("x", 1, 10) is True
+    assert tell_once(of_letters(1)) == "told of dead letters"
+
+
+def test_one_task_that_recovers_does_not_hide_another_that_fails(
+    rows: dict[str, RegularTask], operator: User, mailoutbox: list[EmailMessage]
+) -> None:
+    RegularTask.objects.filter(pk="bad").update(failures=1, error="No such thing.")
+    assert look_out() == "told of regular tasks"
+    _two_hours_pass()
+    RegularTask.objects.filter(pk="bad").update(failures=0)
+    RegularTask.objects.filter(pk="slow").update(failures=3, error="Nor that.")
+    assert [look_out(), look_out()] == ["told of regular tasks", "nothing new"]
+    assert "«Slow» failed" in mailoutbox[1].body
+    # Which of them were told is a number in the database.
+    assert len(TASKS) < 31
 
 
 @pytest.mark.django_db(transaction=True)
 def test_of_many_who_look_at_once_one_tells() -> None:
-    heard: list[bool] = []
-    threads = [_in_thread(lambda: heard.append(is_news("x", 3, 1))) for _ in range(6)]
+    heard: list[str] = []
+    threads = [_in_thread(lambda: heard.append(tell_once(of_letters(3)))) for _ in range(6)]
     for thread in threads:
         thread.join()
-    assert heard.count(True) == 1
+    assert sorted(heard) == [""] * 5 + ["told of dead letters"]
 
 
-def test_a_mail_server_that_is_away_harms_nobody(
-    prompt: Prompt, member: User, settings: object, caplog: pytest.LogCaptureFixture
+def test_a_mail_server_that_is_away_harms_nobody_and_all_is_told_when_it_is_back(
+    prompt: Prompt, member: User, settings: object, caplog: pytest.LogCaptureFixture, mailoutbox: list[EmailMessage]
 ) -> None:
+    back = settings.EMAIL_BACKEND  # type: ignore[attr-defined]
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"  # type: ignore[attr-defined]
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9  # type: ignore[attr-defined]
     settings.ALERT_TO = ["night@example.org"]  # type: ignore[attr-defined]
     given_up(prompt, member)
-    assert look_out() == "told of dead letters"
+    assert [look_out(), look_out()] == ["could not tell of dead letters"] * 2
     assert "nobody could be told" in caplog.text
+    settings.EMAIL_BACKEND = back  # type: ignore[attr-defined]
+    assert [look_out(), look_out()] == ["told of dead letters", "nothing new"]
+    assert [mail.subject for mail in mailoutbox] == ["1 call of the queue is given up"]
 
 
 def _two_hours_pass() -> None:
