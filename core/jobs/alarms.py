@@ -67,8 +67,8 @@ def tell_once(sight: Sight) -> str:
 
 
 def _quiet(row: Alarm, now: dt.datetime) -> bool:
-    """Whether there was an e-mail a while ago."""
-    return row.told_at is not None and now - row.told_at < dt.timedelta(minutes=settings.ALERT_QUIET_MINUTES)
+    """Whether there was an e-mail a while ago; one of a day to come is of a clock that went wrong."""
+    return row.told_at is not None and abs(now - row.told_at) < dt.timedelta(minutes=settings.ALERT_QUIET_MINUTES)
 
 
 def of_letters(number: int) -> Sight:

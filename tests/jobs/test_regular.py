@@ -244,6 +244,13 @@ def test_one_task_that_recovers_does_not_hide_another_that_fails(
     assert len(TASKS) < 31
 
 
+def test_a_clock_that_went_ahead_silences_nobody(db: None) -> None:
+    tell_once(of_letters(1))
+    Alarm.objects.update(told_at=timezone.now() + dt.timedelta(days=30))
+    assert tell_once(of_letters(500)) == "told of dead letters"
+    assert tell_once(of_letters(1000)) == ""
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_many_who_look_at_once_one_tells() -> None:
     heard: list[str] = []
