@@ -7,10 +7,11 @@ import logging
 
 from django.conf import settings
 from django.core.mail import send_mail
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from core.costs.reconciliation import differences, reconcile
-from core.models import Reconciliation, User
+from core.models import Alarm, Reconciliation, User
 
 log = logging.getLogger(__name__)
 
@@ -18,17 +19,29 @@ log = logging.getLogger(__name__)
 DAYS_BACK = (2, 1)
 
 
+class UntoldError(Exception):
+    """A difference of which nobody could be told."""
+
+
 def reconcile_recent() -> str:
-    """Compare the last days (in UTC), and tell people of what is new."""
-    today = timezone.now().date()
-    return "; ".join(_reconcile_and_tell(today - dt.timedelta(days=back)) for back in DAYS_BACK)
+    """Compare the last days (in UTC), and tell people of what is new.
+
+    Raises `UntoldError` where the e-mail could not be sent, so that the task is tried again before the next day.
+    """
+    days = [timezone.now().date() - dt.timedelta(days=back) for back in DAYS_BACK]
+    said = "; ".join([_reconcile_and_tell(day) for day in days])
+    if _untold(*days).exists():
+        raise UntoldError(f"Nobody could be told, for the mail server is away. {said}")
+    return said
 
 
 def _reconcile_and_tell(day: dt.date) -> str:
     made = reconcile(day)
     found = summary(made)
     log.log(logging.WARNING if found else logging.INFO, "reconciliation of %s: %s", day, found or "all matched")
-    if found and _is_news(made):
+    if not found:
+        _untold(day).delete()
+    elif _is_news(made) or _untold(day).exists():
         _tell(made, found)
     return f"{day}: {found or 'all matched'}"
 
@@ -54,17 +67,29 @@ def _is_news(made: Reconciliation) -> bool:
     return last is None or summary(last) != summary(made)
 
 
+def _untold(*days: dt.date) -> QuerySet[Alarm]:
+    """Notes of days whose e-mail is yet to be sent."""
+    return Alarm.objects.filter(pk__in=[_note_of(day) for day in days])
+
+
+def _note_of(day: dt.date) -> str:
+    return f"untold difference of {day}"
+
+
 def _tell(made: Reconciliation, found: str) -> None:
     people = settings.RECONCILE_ALERT_TO or _those_who_can_act()
     subject = f"Claude's cost report of {made.day} and our ledger differ"
     if made.error:
         subject = f"Our ledger could not be compared with Claude's cost report of {made.day}"
     text = f"{found}\n\nIn the admin, «Reconciliation» shows the amounts and the records behind them.\n"
+    Alarm.of(_note_of(made.day))
     try:
         send_mail(subject, text, None, people)
     except OSError as error:
         # The page in the admin says the same.
         log.warning("nobody could be told of the reconciliation of %s: %s", made.day, error)
+    else:
+        _untold(made.day).delete()
 
 
 def _those_who_can_act() -> list[str]:

@@ -25,7 +25,8 @@ from core.costs.reconciliation import Ours, compare, fill_in, newest, ours_of, p
 from core.execution.run import run_call
 from core.intake.accept import accept
 from core.jobs.housekeeping import reconcile_days
-from core.models import Call, ClaudeModel, CostRecord, Prompt, Reconciliation, ReconciliationLine, User
+from core.jobs.reconciling import UntoldError
+from core.models import Alarm, Call, ClaudeModel, CostRecord, Prompt, Reconciliation, ReconciliationLine, User
 from core.simulator.server import Simulator
 
 Verdict = ReconciliationLine.Verdict
@@ -377,9 +378,19 @@ def test_a_day_on_which_all_matches_is_told_to_nobody(
     assert mailoutbox == []
 
 
-def test_a_mail_server_that_is_away_stops_nothing(yesterdays_cost: CostRecord, settings: Settings) -> None:
+def test_a_mail_server_that_is_away_stops_nothing_and_all_is_told_once_when_it_is_back(
+    yesterdays_cost: CostRecord, mailoutbox: list[EmailMessage], settings: Settings
+) -> None:
+    back = settings.EMAIL_BACKEND
     settings.RECONCILE_ALERT_TO = ["money@example.org"]
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
+    for times in (1, 2):
+        with pytest.raises(UntoldError, match="Nobody could be told"):
+            reconcile_days()
+        assert Reconciliation.objects.count() == 2 * times
+    settings.EMAIL_BACKEND = back
     reconcile_days()
-    assert Reconciliation.objects.count() == 2
+    reconcile_days()
+    assert len(mailoutbox) == 1
+    assert not Alarm.objects.exists()
