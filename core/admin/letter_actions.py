@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
+import math
 import uuid
 from collections.abc import Mapping
 from decimal import Decimal
@@ -25,6 +27,8 @@ from core.admin.try_form import TryForm
 from core.costs.estimate import Estimate
 from core.intake.accept import InvalidInputsError
 from core.intake.again import NotAgainError
+from core.intake.requests import MOST_TOKENS, kept_form
+from core.intake.storing import UnreadableRequestError
 from core.models import Call, User
 from core.operations.dealing import LONGEST_SPREAD, MOST_AT_ONCE, Done, dismiss, run_again, run_one_again, why_not
 from core.operations.letters import letters_of
@@ -58,16 +62,50 @@ class NoteForm(forms.Form):
     note = forms.CharField(max_length=300, error_messages={"required": "Please say in a few words why."})
 
 
+class StrictDecoder(json.JSONDecoder):
+    """Reads JSON alone: neither NaN nor what has no end, and no halves of characters, which nothing stores or sends."""
+
+    def __init__(self) -> None:
+        super().__init__(parse_constant=_no_number, parse_float=_finite)
+
+    def decode(self, text: str, *args: Any) -> Any:
+        try:
+            value = super().decode(text, *args)
+            json.dumps(value, ensure_ascii=False).encode()
+        except (ValueError, RecursionError) as error:
+            raise json.JSONDecodeError("no JSON that could be sent", "", 0) from error
+        return value
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        _no_number(text)
+    return number
+
+
 class RequestForm(forms.Form):
     """A request that was made from no prompt, as JSON."""
 
-    request = forms.JSONField(widget=UnfoldAdminTextareaWidget(attrs={"rows": 16}), label="Request")
+    request = forms.JSONField(
+        decoder=StrictDecoder, widget=UnfoldAdminTextareaWidget(attrs={"rows": 16}), label="Request"
+    )
 
     def clean_request(self) -> dict[str, Any]:
         value = self.cleaned_data["request"]
         if not isinstance(value, dict) or not {"model", "max_tokens", "messages"} <= value.keys():
             raise forms.ValidationError("This must be an object with «model», «max_tokens» and «messages».")
-        return value
+        if type(value["max_tokens"]) is not int or not 0 <= value["max_tokens"] <= MOST_TOKENS:
+            raise forms.ValidationError(f"«max_tokens» must be a whole number, and at most {MOST_TOKENS:,}.")
+        try:
+            kept: dict[str, Any] = kept_form(value)
+        except UnreadableRequestError as error:
+            raise forms.ValidationError(str(error)) from error
+        return kept
 
 
 def act(request: HttpRequest, model_admin: CallAdmin) -> HttpResponse:
@@ -136,11 +174,20 @@ _CARRIED = ("error", "model", "until", "chosen")
 def _chosen(request: HttpRequest, user: User, *, whole: bool) -> QuerySet[Call]:
     """The dead letters that a form means: those of a kind that were on its page or before, or the ticked ones."""
     if whole:
-        until = parse_datetime(request.POST.get("until", ""))
+        until = _moment(request.POST.get("until", ""))
         letters = letters_of(user, kind_of(request.POST))
         return letters.filter(dead_since__lte=until) if until else letters.none()
     ticked = [known for text in request.POST.getlist("chosen")[:MOST_AT_ONCE] if (known := _uuid(text))]
     return Call.objects.visible_to(user).letters().filter(pk__in=ticked)
+
+
+def _moment(text: str) -> dt.datetime | None:
+    """The moment with its zone that a page was drawn; None for anything else."""
+    try:
+        found = parse_datetime(text)
+        return found.astimezone(dt.UTC) if found and timezone.is_aware(found) else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _uuid(text: str) -> uuid.UUID | None:
@@ -218,7 +265,7 @@ def _asked_by(call: Call, form: Any) -> dict[str, Any] | None:
 def _priced(call: Call, asked: Mapping[str, Any]) -> Estimate | None:
     try:
         return estimate_asked(asked, call.prompt)
-    except (KeyError, TypeError, AttributeError, ValueError):
+    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError):
         # In no shape of a request; what refuses it says so in words.
         return None
 

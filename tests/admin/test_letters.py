@@ -176,6 +176,42 @@ def test_a_programs_request_is_edited_as_json(as_: SignIn, operator: User, catal
     assert Call.objects.get(again_of=call).request == better
 
 
+@pytest.mark.parametrize(
+    ("odd", "says"),
+    [
+        ('"temperature": NaN', "Enter a valid JSON"),
+        ('"temperature": 1e400', "Enter a valid JSON"),
+        ('"system": "\\ud800"', "Enter a valid JSON"),
+        ('"system": ' + "[" * 100_000 + "]" * 100_000, "Enter a valid JSON"),
+        ('"system": ' + "[" * 300 + "]" * 300, "nested more than 200 levels deep"),
+        ('"max_tokens": 1e30', "must be a whole number, and at most"),
+        ('"max_tokens": 1' + "0" * 400, "must be a whole number, and at most"),
+        (
+            '"tools": [{"type": "web_search_20250305", "name": "web_search", "max_uses": 1e300}]',
+            "There is no price until",
+        ),
+        ('"system": "\\u0000", "speed": "\\u0000"', ""),
+    ],
+)
+def test_what_no_request_can_be_is_refused_in_words(
+    odd: str, says: str, as_: SignIn, operator: User, catalogue: None, member: User
+) -> None:
+    body = {"model": "claude-haiku-5-5", "max_tokens": 50, "messages": [{"role": "user", "content": "Hello"}]}
+    call = ended_dead(accept_request(body, Asking(member, None, Call.Door.API, Call.Lane.QUEUE)))
+    client, edited = as_(operator), {"request": f"{json.dumps(body)[:-1]}, {odd}}}", "run": "1"}
+    page = client.post(edit_page(call), edited).content.decode()
+    if 'name="priced"' in page and _priced(page):
+        page = client.post(edit_page(call), {**edited, "priced": _priced(page)}, follow=True).content.decode()
+    assert says in page
+
+
+@pytest.mark.parametrize("until", ["2026-99-99T00:00", "2026-11-22T00:00", "0001-01-01T00:00+23:59", "soon"])
+def test_until_what_moment_nobody_can_tell_nothing_is_meant(
+    until: str, as_: SignIn, operator: User, letter: Call
+) -> None:
+    assert "Nothing was chosen" in act(as_(operator), "dismiss-all", confirmed="1", note="Old", until=until)
+
+
 def _priced(page: str) -> str:
     found = re.search(r'name="priced" value="(\w+)"', page)
     assert found is not None
