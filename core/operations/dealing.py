@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from core.costs.budgets import OverBudgetError
@@ -39,11 +39,16 @@ class Done:
 
 
 def run_again(letters: Iterable[Call], *, by: User, per_minute: int | None = None) -> Done:
-    """Run these dead letters again, `per_minute` of them a minute, or all at once."""
+    """Run these dead letters again, `per_minute` of them a minute, or all at once.
+
+    At a pace they begin after those that were to begin later already: two paces at once would be a third one.
+    """
     done = Done()
-    began = timezone.now()
+    last = _last_to_begin() if per_minute else None
+    began, before = (last, 1) if last else (timezone.now(), 0)
     for call in letters:
-        at = began + dt.timedelta(minutes=done.started / per_minute) if per_minute and done.started else None
+        place = done.started + before
+        at = began + dt.timedelta(minutes=place / per_minute) if per_minute and place else None
         try:
             run_one_again(call, by=by, at=at)
         except NotAgainError as error:
@@ -51,6 +56,12 @@ def run_again(letters: Iterable[Call], *, by: User, per_minute: int | None = Non
         else:
             done.started, done.last_at = done.started + 1, at
     return done
+
+
+def _last_to_begin() -> dt.datetime | None:
+    """When the last of those begins that were run again at a pace, and have their turn still before them."""
+    later = Handling.objects.filter(how=Handling.How.AGAIN, starts_at__gt=timezone.now())
+    return later.aggregate(last=Max("starts_at"))["last"]
 
 
 def run_one_again(

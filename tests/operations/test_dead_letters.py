@@ -164,6 +164,11 @@ def test_at_a_pace_they_wait_in_the_database_and_each_starts_in_its_turn(
     assert [call.status for call in fresh] == [Call.Status.QUEUED, Call.Status.WAITING, Call.Status.WAITING]
     waits = [(call.not_before - began).total_seconds() for call in fresh if call.not_before]
     assert waits == [pytest.approx(2, abs=1), pytest.approx(4, abs=1)]
+    # Whoever presses once more, for there were many, does not double the pace.
+    others = [given_up(prompt, member) for _ in range(2)]
+    run_letters_again(others, by=operator, per_minute=30)
+    later = [Call.objects.get(again_of=letter).not_before for letter in others]
+    assert [(at - began).total_seconds() for at in later if at] == [pytest.approx(6, abs=1), pytest.approx(8, abs=1)]
     assert start_due() == 0
     due = timezone.now() - dt.timedelta(seconds=1)
     Call.objects.filter(pk=fresh[1].pk).update(not_before=due, dispatched_at=due)
