@@ -61,7 +61,8 @@ def run_again(letters: Iterable[Call], *, by: User, per_minute: int | None = Non
 def _last_to_begin() -> dt.datetime | None:
     """When the last of those begins that were run again at a pace, and have their turn still before them."""
     later = Handling.objects.filter(how=Handling.How.AGAIN, starts_at__gt=timezone.now())
-    return later.aggregate(last=Max("starts_at"))["last"]
+    last: dt.datetime | None = later.aggregate(last=Max("starts_at"))["last"]
+    return last
 
 
 def run_one_again(
