@@ -12,6 +12,7 @@ from django.contrib.auth.models import Group
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, connection, transaction
 from pytest_django import DjangoDbBlocker
+from rq import Queue, Worker
 
 from core.costs import prices
 from core.execution import breaker, fallbacks
@@ -95,6 +96,17 @@ def one_transaction() -> Iterator[None]:
     yield
     for signal in signals:
         signal.connect(close_old_connections)
+
+
+@pytest.fixture
+def registered() -> Callable[..., None]:
+    """Lets Redis know of a worker that takes from these queues, as the worker itself does when it starts."""
+
+    def make(*names: str) -> None:
+        server = redis.Redis.from_url(f"unix://{environment.FOLDER}/redis.sock")
+        Worker([Queue(name, connection=server) for name in names], connection=server).register_birth()  # type: ignore[no-untyped-call]
+
+    return make
 
 
 @pytest.fixture(scope="session")

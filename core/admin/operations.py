@@ -16,7 +16,7 @@ from core.execution.breaker import states
 from core.jobs.lateness import task_stands
 from core.jobs.pausing import pause, queue_names, resume
 from core.jobs.regular import TASKS, run_now
-from core.jobs.workers import workers_alive
+from core.jobs.workers import WorkerStand, serving, workers_alive
 from core.models import RegularTask
 from core.operations import standing
 
@@ -132,12 +132,14 @@ def _standing(request: HttpRequest) -> dict[str, Any]:
     return found
 
 
-def _alarms(queues: list[standing.QueueStand], tasks: list[Any], alive: list[Any] | None) -> list[str]:
+def _alarms(queues: list[standing.QueueStand], tasks: list[Any], alive: list[WorkerStand] | None) -> list[str]:
     """What somebody should do something about, a sentence each."""
     said = [task.trouble for task in tasks if task.trouble]
     if alive is None:
         said.append("Redis does not answer. Nothing is lost; calls wait until it is back.")
     elif not alive:
         said.append("No worker gave a sign of life lately, so nothing in the queues is done.")
+    else:
+        said += [f"No worker takes from the queue «{name}»." for name, number in serving(alive).items() if not number]
     said += [f"The queue «{queue.name}» is stuck: its oldest waits too long." for queue in queues if queue.stuck]
     return said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -42,6 +43,12 @@ def workers_alive() -> list[WorkerStand] | None:
         return None
     oldest = timezone.now() - dt.timedelta(seconds=SILENT)
     return [worker for worker in found if worker is not None and worker.heard > oldest]
+
+
+def serving(workers: Iterable[WorkerStand]) -> dict[str, int]:
+    """How many of these workers take from each queue; a queue that nobody serves is there with 0."""
+    taken = [name for worker in workers for name in set(worker.queues)]
+    return {name: taken.count(name) for name in settings.RQ_QUEUES}
 
 
 def queued_jobs() -> dict[str, int] | None:

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from core.execution.breaker import states
 from core.hints.remembered import Remembered
 from core.jobs.lateness import task_stands
-from core.jobs.workers import workers_alive
+from core.jobs.workers import serving, workers_alive
 from core.models import Call
 from core.operations import standing
 
@@ -97,7 +97,9 @@ def _breakers() -> Iterator[Metric]:
 
 def _workers() -> Iterator[Metric]:
     alive = workers_alive()
-    yield _gauge("workers", "Workers that gave a sign of life", [], [([], None if alive is None else len(alive))])
+    taking = [([name], float(number)) for name, number in serving(alive or ()).items()]
+    said = "Workers that gave a sign of life, by each queue that they take from"
+    yield _gauge("workers", said, ["queue"], [] if alive is None else taking)
     yield _gauge("redis_up", "1 while Redis answers", [], [([], float(alive is not None))])
 
 

@@ -61,6 +61,18 @@ def test_at_rest_each_part_says_that_there_is_nothing(as_: SignIn, operator: Use
         assert said in page
 
 
+def test_a_queue_that_nobody_serves_is_an_alarm_while_other_workers_live(
+    as_: SignIn, operator: User, registered: Callable[..., None]
+) -> None:
+    registered("housekeeping")
+    page = as_(operator).get(PAGE).content.decode()
+    assert "No worker takes from the queue «calls»." in page
+    assert "No worker takes from the queue «batches»." in page
+    assert "No worker takes from the queue «housekeeping»." not in page
+    registered("calls", "batches", "housekeeping")
+    assert "No worker takes from" not in as_(operator).get(PAGE).content.decode()
+
+
 def test_it_shows_how_the_work_stands(as_: SignIn, operator: User, prompt: Prompt, member: User) -> None:
     assert prompt.published is not None
     inputs = {"document": "A text.", "length": "short"}
