@@ -6,7 +6,7 @@ Prometheus knows nothing else; the ledger is what is exact.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from django.db.models import Count
 from django.utils import timezone
@@ -29,15 +29,20 @@ FRESH = 5.0
 MOST_KINDS = 100
 
 
-def text() -> bytes:
-    """All metrics in Prometheus' text format. Raises what the database raises where nothing is remembered."""
-    return _remembered.get()
+def text(may: Callable[[str], bool]) -> bytes:
+    """The metrics of which a reader `may` see what each needs, in Prometheus' text format.
+
+    Raises what the database raises where nothing is remembered.
+    """
+    return b"".join(part for needs, part in _remembered.get() if not needs or may(needs))
 
 
-class _Standing(Collector):
+class _Part(Collector):
+    def __init__(self, collect: Callable[[], Iterator[Metric]]) -> None:
+        self._collect = collect
+
     def collect(self) -> Iterator[Metric]:
-        for part in (_queues, _calls, _letters, _limits, _breakers, _workers, _money, _tasks):
-            yield from part()
+        return self._collect()
 
 
 def _gauge(name: str, says: str, labels: Iterable[str], rows: Iterable[tuple[list[str], float | None]]) -> Metric:
@@ -126,9 +131,19 @@ def _tasks() -> Iterator[Metric]:
     )
 
 
-def _written() -> bytes:
+# What of it needs a permission beside that to look into the queues, as on the page of operations.
+_NEEDS = {_letters: "core.view_call", _money: "core.view_spend"}
+
+
+def _written() -> list[tuple[str, bytes]]:
+    """Each part with the permission that it needs."""
+    parts = (_queues, _calls, _letters, _limits, _breakers, _workers, _money, _tasks)
+    return [(_NEEDS.get(part, ""), _text_of(part)) for part in parts]
+
+
+def _text_of(part: Callable[[], Iterator[Metric]]) -> bytes:
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Standing())
+    registry.register(_Part(part))
     return generate_latest(registry)
 
 

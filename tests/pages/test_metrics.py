@@ -6,15 +6,17 @@ import datetime as dt
 from collections.abc import Callable
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
+from core.costs.windows import windows_of
 from core.intake.accept import accept
 from core.jobs.regular import known
-from core.models import Call, PausedQueue, Prompt, RegularTask, User
+from core.models import Budget, Call, PausedQueue, Prompt, RegularTask, User
 from core.operations import metrics
 from tests.letters import given_up
 
@@ -67,6 +69,26 @@ def test_of_people_staff_with_leave_for_the_queues_read_them(
 ) -> None:
     client.force_login(request.getfixturevalue(who))
     assert client.get("/metrics").status_code == status
+
+
+def test_money_and_calls_given_up_are_for_those_who_may_see_them(
+    client: Client, person: Callable[..., User], operator: User, prompt: Prompt, member: User
+) -> None:
+    given_up(prompt, member)
+    windows_of(
+        [Budget.objects.create(name="Office", scope="organisation", amount=50, owner=operator)], timezone.localdate()
+    )
+    looker = person("looker", staff=True)
+    seen = {}
+    for also in ([], ["view_call"], ["view_spend"]):
+        looker.user_permissions.set(Permission.objects.filter(codename__in=["view_queues", *also]))
+        client.force_login(looker)
+        found = samples(client.get("/metrics").content.decode())
+        assert found["queue_waiting", "calls"] == 0
+        seen[" ".join(also)] = {name for name, *_ in found if name.startswith(("spend", "budget", "dead"))}
+    letters = {"dead_letters", "dead_letters_oldest_seconds", "dead_letters_of_kind"}
+    money = {"spend_today_usd", "spend_today_unknown", "budget_spent_usd", "budget_reserved_usd", "budget_limit_usd"}
+    assert seen == {"": set(), "view_call": letters, "view_spend": money}
 
 
 def test_they_say_what_the_database_says(scraped: object, prompt: Prompt, member: User) -> None:
