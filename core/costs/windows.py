@@ -37,6 +37,11 @@ def windows_of(budgets: Iterable[Budget], day: dt.date) -> list[BudgetWindow]:
     return _stored(wanted)
 
 
+def untouched(budgets: Iterable[Budget], day: dt.date) -> list[BudgetWindow]:
+    """The window that each budget will have on `day`, which has none yet; for showing, not stored."""
+    return [_fresh(budget, period_of(budget, day)) for budget in budgets]
+
+
 def window_of(budget: Budget, day: dt.date) -> BudgetWindow:
     return windows_of([budget], day)[0]
 

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from core.costs.windows import untouched
 from core.execution.headroom import Headroom, headroom
 from core.jobs.dispatch import BULK, CALLS
 from core.jobs.pausing import queue_names
 from core.jobs.regular import HOUSEKEEPING
 from core.jobs.workers import queued_jobs
-from core.models import BatchPart, BudgetWindow, Call, ClaudeModel, PausedQueue, RegularTask
+from core.models import BatchPart, Budget, BudgetWindow, Call, ClaudeModel, PausedQueue, RegularTask
 from core.models.calls import CallQuerySet
 from core.reports.periods import Period
 from core.reports.sums import Sums, total
@@ -110,10 +111,15 @@ def spend() -> Spend:
     windows = BudgetWindow.objects.filter(budget__active=True, first_day__lte=day).filter(
         Q(last_day__isnull=True) | Q(last_day__gte=day)
     )
-    fullest = sorted(windows.select_related("budget").order_by("-spent")[:MOST_WINDOWS], key=_share, reverse=True)[
-        :MOST_BUDGETS
-    ]
-    return Spend(total(Period(day, day)), fullest)
+    touched = list(windows.select_related("budget").order_by("-spent")[:MOST_WINDOWS])
+    fullest = sorted([*touched, *untouched(_unspent(windows, day), day)], key=_share, reverse=True)
+    return Spend(total(Period(day, day)), fullest[:MOST_BUDGETS])
+
+
+def _unspent(windows: QuerySet[BudgetWindow], day: dt.date) -> QuerySet[Budget]:
+    """The budgets of that day from which nobody has spent yet, so that they have no window; those of 0 USD are full."""
+    present = Budget.objects.filter(Q(ends_on=None) | Q(ends_on__gte=day), active=True, starts_on__lte=day)
+    return present.exclude(Exists(windows.filter(budget=OuterRef("pk")))).order_by("amount", "pk")[:MOST_BUDGETS]
 
 
 def _share(window: BudgetWindow) -> Decimal:

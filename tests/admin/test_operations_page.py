@@ -13,10 +13,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from core.costs.windows import windows_of
 from core.execution import breaker, pacing
 from core.intake.accept import accept
 from core.jobs.regular import known
-from core.models import Budget, Call, PausedQueue, Prompt, RegularTask, User
+from core.models import Budget, BudgetWindow, Call, PausedQueue, Prompt, RegularTask, User
+from core.operations import standing
 from tests.letters import given_up
 
 SignIn = Callable[[User], Client]
@@ -96,6 +98,25 @@ def test_it_shows_how_the_work_stands(as_: SignIn, operator: User, prompt: Promp
         "the oldest since", "Sums for reports",
     ):  # fmt: skip
         assert said in page
+
+
+def test_a_budget_that_nobody_has_spent_from_yet_is_shown_and_one_of_nothing_is_full(
+    as_: SignIn, operator: User
+) -> None:
+    today = timezone.localdate()
+    day = dt.timedelta(days=1)
+    kept = {"scope": "organisation", "amount": Decimal(50), "period": "month", "owner": operator}
+    Budget.objects.create(name="Untouched", **kept)
+    Budget.objects.create(name="Of nothing", **{**kept, "amount": Decimal(0)})
+    Budget.objects.create(name="To come", **kept, starts_on=today + day)
+    Budget.objects.create(name="Over", **kept, starts_on=today - 2 * day, ends_on=today - day)
+    Budget.objects.create(name="Put away", **kept, active=False)
+    windows_of([Budget.objects.create(name="Touched", **kept)], today)
+    assert [window.budget.name for window in standing.spend().budgets] == ["Of nothing", "Touched", "Untouched"]
+    page = as_(operator).get(PAGE).content.decode()
+    assert "No budget has a period that holds today." not in page
+    assert "Untouched" in page
+    assert BudgetWindow.objects.count() == 1, "to look at it makes nothing"
 
 
 def test_the_part_that_is_drawn_anew_is_only_that_part_and_can_be_stopped(as_: SignIn, operator: User) -> None:
