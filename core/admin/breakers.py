@@ -8,10 +8,10 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils import timezone
 
 from core.admin.base import page, require
 from core.execution.breaker import reset, states
+from core.operations import standing
 
 if TYPE_CHECKING:
     from core.admin.fallbacks import FallbackChainAdmin
@@ -30,9 +30,8 @@ def breakers(request: HttpRequest, model_admin: FallbackChainAdmin) -> HttpRespo
         "admin/core/breaker/list.html",
         None,
         title="Breakers",
-        breakers=states(),
+        breakers=standing.breakers(),
         may_reset=may_reset,
-        now=timezone.now(),
         failures=settings.BREAKER_FAILURES,
         seconds=settings.BREAKER_SECONDS,
     )

@@ -7,7 +7,7 @@ know (workers, what is left of rate limits, breakers) is None while it is away.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +15,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from core.costs.windows import untouched
+from core.execution.breaker import OPEN, BreakerState, is_open, states
 from core.execution.headroom import Headroom, headroom
 from core.jobs.dispatch import BULK, CALLS
 from core.jobs.pausing import queue_names
@@ -32,6 +33,8 @@ MOST_BUDGETS = 50
 MOST_WINDOWS = 5000
 # A queue whose oldest has waited so long, although it is not paused, wants somebody's attention.
 LONG_WAIT = dt.timedelta(minutes=5)
+# A breaker's state when its time is over and nobody has asked its model since: the next request tries it.
+OVER = "over"
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,11 @@ def letters() -> tuple[int, dt.datetime | None]:
 def rate_limits() -> list[Headroom] | None:
     """What is left of Claude's rate limits, by model; None while Redis is away."""
     return headroom(ClaudeModel.objects.values_list("pk", flat=True))
+
+
+def breakers() -> list[BreakerState]:
+    """Of all models that failed lately; one that is open by its record alone, as nobody asked since, is `OVER`."""
+    return [replace(each, state=OVER) if each.state == OPEN and not is_open(each.model) else each for each in states()]
 
 
 def spend() -> Spend:

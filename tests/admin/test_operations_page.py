@@ -119,6 +119,17 @@ def test_a_budget_that_nobody_has_spent_from_yet_is_shown_and_one_of_nothing_is_
     assert BudgetWindow.objects.count() == 1, "to look at it makes nothing"
 
 
+def test_a_breaker_whose_time_is_over_is_shown_as_open_nowhere(as_: SignIn, operator: User) -> None:
+    opened_at = timezone.now().timestamp() - 7200
+    breaker.board.change("claude-opus-5", state="open", failures=5, opened_at=opened_at)
+    client = as_(operator)
+    for page in (PAGE, reverse("admin:core_breakers")):
+        text = client.get(page).content.decode()
+        assert "claude-opus-5" in text
+        assert 'ca-bad">Open</span>' not in text
+        assert "with the next request" in text
+
+
 def test_the_part_that_is_drawn_anew_is_only_that_part_and_can_be_stopped(as_: SignIn, operator: User) -> None:
     client = as_(operator)
     part = client.get(f"{PAGE}?part=1").content.decode()

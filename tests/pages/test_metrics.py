@@ -14,6 +14,7 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from core.costs.windows import windows_of
+from core.execution import breaker
 from core.intake.accept import accept
 from core.jobs.regular import known
 from core.models import Budget, Call, PausedQueue, Prompt, RegularTask, User
@@ -126,6 +127,14 @@ def test_workers_are_told_for_each_queue_so_that_one_for_another_hides_no_absenc
     assert found["workers", "calls"] == 0
     assert found["workers", "batches"] == 1
     assert found["workers", "housekeeping"] == 2
+
+
+def test_a_breaker_whose_time_is_over_is_open_no_more_though_nobody_asks_its_model(scraped: object) -> None:
+    now = timezone.now().timestamp()
+    for model, state, opened_at in (("over", "open", now - 7200), ("alone", "open", now), ("tried", "half-open", now)):
+        breaker.board.change(model, state=state, failures=5, opened_at=opened_at)
+    found = scraped()  # type: ignore[operator]
+    assert [found["breaker_open", model] for model in ("over", "alone", "tried")] == [0, 1, 1]
 
 
 def test_a_redis_that_is_gone_is_told_and_changes_no_other_number(
