@@ -11,6 +11,7 @@ from claudeapp import environment
 from claudeapp.admin_theme import UNFOLD  # noqa: F401 - a setting
 from claudeapp.environment import BASE_DIR, VAR_DIR
 from claudeapp.logs import FORMS, logging_for
+from core.hints.logs import discreet
 
 environment.read_dotenv(BASE_DIR / ".env")
 
@@ -293,4 +294,5 @@ if SENTRY_DSN:
         max_request_body_size="never",
         # They hold keys, and what people and programs ask.
         include_local_variables=False,
+        before_send=discreet,
     )

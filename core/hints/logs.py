@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Iterator
 from contextvars import ContextVar
 from types import TracebackType
+from typing import Any
 
 # What the lines of this thread or task are about; empty: nothing in particular.
 call_id: ContextVar[str] = ContextVar("call_id", default="")
@@ -91,5 +92,25 @@ def _told(error: BaseException | None, depth: int = 0) -> Iterator[str]:
         yield from _told(before, depth + 1)
         yield "\nwhich led to\n\n"
     yield "".join(traceback.format_tb(error.__traceback__))
-    words = str(error).split("\n", 1)[0][:LONGEST]
-    yield f"{type(error).__module__}.{type(error).__qualname__}: {words}\n"
+    yield f"{type(error).__module__}.{type(error).__qualname__}: {_words(str(error))}\n"
+
+
+def _words(said: str) -> str:
+    """An error's first line; those after it are what the database adds."""
+    return said.split("\n", 1)[0][:LONGEST]
+
+
+def discreet(event: dict[str, Any], _: dict[str, Any]) -> dict[str, Any]:
+    """What Sentry is sent, which reads exceptions itself: with no more of their words than our log has."""
+    for error in _values(event, "exception"):
+        error["value"] = _words(error.get("value") or "")
+    for crumb in _values(event, "breadcrumbs"):
+        crumb["message"] = _words(crumb.get("message") or "")
+    if entry := event.get("logentry"):
+        # Without the parameters: an exception among them is written with all its words.
+        event["logentry"] = {"message": entry["message"], "formatted": _words(entry.get("formatted") or "")}
+    return event
+
+
+def _values(event: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    return (event.get(name) or {}).get("values") or []

@@ -16,7 +16,7 @@ from django.test import Client
 
 from claudeapp.logs import logging_for
 from core.execution.run import run_call
-from core.hints.logs import about, call_id
+from core.hints.logs import about, call_id, discreet
 from core.intake.accept import accept
 from core.models import Call, Key, KeySecret, Prompt, User
 from core.simulator.server import Simulator
@@ -128,6 +128,22 @@ def test_a_row_that_the_database_refuses_is_not_told_in_the_traceback(written: i
     assert "ValueError: first" in line["error"]
     assert "test_logs.py" in line["error"]
     assert WORDS not in line["error"]
+
+
+def test_sentry_is_sent_no_more_of_an_error_than_the_log_has() -> None:
+    told = f"new row violates a rule\nDETAIL:  Failing row contains ({WORDS})."
+    event = {
+        "level": "error",
+        "exception": {"values": [{"type": "ValueError", "value": ""}, {"type": "DataError", "value": told}]},
+        "breadcrumbs": {"values": [{"category": "query", "message": None}, {"message": f"tried: {told}"}]},
+        "logentry": {"message": "it was refused: %s", "formatted": told, "params": [repr(told)]},
+    }
+    sent = discreet(event, {})
+    assert WORDS not in json.dumps(sent)
+    assert sent["exception"]["values"][1] == {"type": "DataError", "value": "new row violates a rule"}
+    assert sent["logentry"]["formatted"] == "new row violates a rule"
+    assert sent["breadcrumbs"]["values"][1]["message"] == "tried: new row violates a rule"
+    assert discreet({"level": "error"}, {}) == {"level": "error"}
 
 
 def test_each_line_is_one_object_with_what_one_searches_for(written: io.StringIO) -> None:

@@ -95,6 +95,12 @@ def test_a_trial_needs_no_setting_but_debug() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_sentry_is_told_to_ask_us_what_may_be_sent(tmp_path: Path) -> None:
+    (tmp_path / "sentry_sdk.py").write_text("def init(**options): print(options['before_send'].__name__)")
+    done = start(SENTRY_DSN="https://key@sentry.example.org/1", PYTHONPATH=str(tmp_path))
+    assert done.stdout.strip() == "discreet", done.stderr
+
+
 def test_neither_pages_nor_commands_import_the_sdk() -> None:
     """It takes more than a second and 50 MB; only what calls Claude needs it."""
     code = (
