@@ -46,17 +46,24 @@ def caller_of(request: HttpRequest) -> Caller:
     """Raises `StrangerError` for whoever may not, or not any more, come in by this handshake."""
     here = _address_of(request)
     secret = keys.secret_in(request.META)
-    if secret:
-        key = keys.opened_by(secret)
-        if key is None:
-            raise StrangerError("the key opens nothing")
-        return Caller(key.user, key)
+    caller = _by_key(secret) if secret else _by_session(request, here)
+    if not caller.user.has_perm("core.use_chat"):
+        raise StrangerError("this person may not chat")
+    return caller
+
+
+def _by_key(secret: str) -> Caller:
+    key = keys.opened_by(secret)
+    if key is None:
+        raise StrangerError("the key opens nothing")
+    return Caller(key.user, key)
+
+
+def _by_session(request: HttpRequest, here: str) -> Caller:
     _check_origin(request.META.get("HTTP_ORIGIN"), here)
     user = _signed_in(request)
     if user is None:
         raise StrangerError("nobody is signed in")
-    if not user.has_perm("core.use_chat"):
-        raise StrangerError("this person may not chat")
     return Caller(user)
 
 

@@ -157,6 +157,20 @@ class TestKeys:
         assert socket.code == 4401
         assert not Call.objects.exists()
 
+    def test_a_key_whose_owner_may_not_chat_says_nothing_more(
+        self, program: Open, member: User, key: tuple[Key, str]
+    ) -> None:
+        socket = program()
+        conversation = socket.headers["x-claudeapp-conversation"]
+        member.groups.clear()
+        socket.send("Still there?")
+        assert socket.answer() == ["[ERROR] This key or session opens nothing any more."]
+        assert socket.read() is None
+        assert socket.code == 4401
+        with pytest.raises(RefusedError):
+            program(f"conversation={conversation}&resume=1")
+        assert not Call.objects.exists()
+
     def test_a_key_is_held_to_its_models(self, program: Open, key: tuple[Key, str]) -> None:
         key[0].models_allowed.set([ClaudeModel.objects.get(pk="claude-sonnet-5-5")])
         socket = program("format=events")
