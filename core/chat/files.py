@@ -36,7 +36,8 @@ PIXELS_PER_TOKEN, MOST_IMAGE_TOKENS = 750, 4800
 TOKENS_PER_PAGE, MOST_PAGES = 2500, 100
 # Bytes that stand for a page in a PDF that does not say how many it has.
 BYTES_PER_PAGE = 60_000
-CHARACTERS_PER_TOKEN = 3.5
+# Of UTF-8, so a letter of English is one and a sign of Chinese three: it takes about as many tokens more.
+BYTES_PER_TOKEN = 3.5
 PDF, TEXT = "application/pdf", "text/plain"
 _PAGE = re.compile(rb"/Type\s*/Page(?![a-zA-Z])")
 KINDS = "PNG, JPEG, GIF and WebP images, PDF, and text of any kind"
@@ -61,6 +62,11 @@ def read(name: str, data: bytes) -> Incoming:
     if kind:
         return _image(name, kind, data)
     return _pdf(name, data) if data.startswith(b"%PDF-") else _text(name, data)
+
+
+def tokens_of_text(text: str) -> int:
+    """About how many tokens a text is, counted here without asking anybody."""
+    return math.ceil(len(text.encode(errors="replace")) / BYTES_PER_TOKEN)
 
 
 def check_together(files: Sequence[Incoming]) -> None:
@@ -134,7 +140,7 @@ def _text(name: str, data: bytes) -> Incoming:
         raise FileError(f"«{name}» has {len(text):,} characters; {LONGEST_TEXT:,} are the most.")
     if not text.strip():
         raise FileError(f"«{name}» is empty.")
-    return Incoming(name, TEXT, text.encode(), math.ceil(len(text) / CHARACTERS_PER_TOKEN))
+    return Incoming(name, TEXT, text.encode(), tokens_of_text(text))
 
 
 def _decoded(data: bytes) -> str | None:

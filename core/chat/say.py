@@ -54,6 +54,8 @@ class _Saying:
     attachments: Sequence[Attachment]
     token: str
     leave_out: bool = False
+    # Whether Claude has just said that it cannot hold what this would be sent with.
+    too_long: bool = False
 
 
 def begin(
@@ -99,7 +101,8 @@ def say(conversation: Conversation, parent: Turn | None, message: Message) -> Tu
     files.check_together(message.files)
     with transaction.atomic():
         stored = files.store(message.files)
-        saying = _Saying(text, Turn.Kind.MESSAGE, stored, message.token, message.leave_out)
+        over = parent is not None and window.too_long(parent)
+        saying = _Saying(text, Turn.Kind.MESSAGE, stored, message.token, message.leave_out, over)
         return _exchange(conversation, parent, saying)
 
 
@@ -124,14 +127,16 @@ def edit(turn: Turn, message: Message, keep: Collection[str] | None = None) -> T
     files.check_together(message.files)
     with transaction.atomic():
         attachments = [*files.again(kept), *files.store(message.files)]
-        saying = _Saying(text, Turn.Kind.MESSAGE, attachments, message.token, message.leave_out)
+        over = window.too_long(turn)
+        saying = _Saying(text, Turn.Kind.MESSAGE, attachments, message.token, message.leave_out, over)
         return _exchange(turn.conversation, turn.parent, saying, since=turn.since_id)
 
 
 def summarise(conversation: Conversation, parent: Turn, token: str = "") -> Turn:
     """Ask for a summary, from which the conversation goes on."""
     with transaction.atomic():
-        saying = _Saying(SUMMARISE, Turn.Kind.SUMMARY, [], token, leave_out=True)
+        over = window.too_long(parent)
+        saying = _Saying(SUMMARISE, Turn.Kind.SUMMARY, [], token, leave_out=True, too_long=over)
         return _exchange(conversation, parent, saying)
 
 
@@ -200,13 +205,14 @@ def _call(
 def _fitting(conversation: Conversation, context: list[Turn], saying: _Saying, room: Room) -> list[Turn]:
     """What of the context is sent along. Raises `FullError` where a person has to decide."""
     system = conversation.system.text if conversation.system else ""
-    own = window.of_message(saying.text, saying.attachments) + window.of_text(system)
+    own = window.of_message(saying.text, saying.attachments) + files.tokens_of_text(system)
     if own > room.longest_input:
         raise FullError(TOO_LONG_ALONE)
     filled = window.Window(window.window_of(context, room, system).tokens + own, room.longest_input)
     files_over = window.too_many_files(context, saying.attachments)
     over = files_over or filled.tokens > filled.longest
-    wanted = saying.leave_out and saying.kind == Turn.Kind.MESSAGE and filled.nearly_full
+    nearly = saying.kind == Turn.Kind.MESSAGE and filled.nearly_full
+    wanted = saying.leave_out and (nearly or saying.too_long)
     if not over and not wanted:
         return context
     if not saying.leave_out:

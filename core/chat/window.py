@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from core.chat.files import CHARACTERS_PER_TOKEN, LARGEST_REQUEST, MOST_IMAGES
+from core.chat.files import LARGEST_REQUEST, MOST_IMAGES, tokens_of_text
 from core.chat.requests import LONGEST_ANSWER
 from core.models import Attachment, ClaudeModel, CostRecord, Turn
 from core.routing.choose import Plan
@@ -61,7 +61,7 @@ def window_of(context: Sequence[Turn], room: Room, system: str = "") -> Window:
 
 def tokens_of(context: Iterable[Turn], system: str = "") -> int:
     """About how many tokens these exchanges are, counted here without asking anybody."""
-    return of_text(system) + sum(_of_turn(turn) for turn in context)
+    return tokens_of_text(system) + sum(_of_turn(turn) for turn in context)
 
 
 def sent_with(last: Turn) -> int:
@@ -70,11 +70,12 @@ def sent_with(last: Turn) -> int:
 
 
 def of_message(text: str, attachments: Iterable[Attachment]) -> int:
-    return OVERHEAD + of_text(text) + sum(attachment.tokens for attachment in attachments)
+    return OVERHEAD + tokens_of_text(text) + sum(attachment.tokens for attachment in attachments)
 
 
-def of_text(text: str) -> int:
-    return math.ceil(len(text) / CHARACTERS_PER_TOKEN)
+def too_long(turn: Turn) -> bool:
+    """Whether Claude refused this exchange for its length; our own count is only about right."""
+    return turn.call.error_type == "invalid_request_error" and "too long" in turn.call.error_message
 
 
 def too_many_files(context: Iterable[Turn], attachments: Iterable[Attachment]) -> bool:
@@ -104,8 +105,8 @@ def cut(context: Sequence[Turn], longest: int, *, without_files: bool = False) -
 
 def _of_turn(turn: Turn) -> int:
     if turn.kind == Turn.Kind.SUMMARY:
-        return OVERHEAD + of_text(turn.call.text)
-    return of_message(turn.text, turn.attachments.all()) + of_text(turn.call.text)
+        return OVERHEAD + tokens_of_text(turn.call.text)
+    return of_message(turn.text, turn.attachments.all()) + tokens_of_text(turn.call.text)
 
 
 def _counted(turn: Turn) -> int | None:

@@ -148,7 +148,7 @@ def facts(conversation: Conversation, turns: Sequence[Turn]) -> dict[str, Any]:
         "exchanges": conversation.turns.count(),
         "window": filled,
         "cut_to": window.DOWN_TO,
-        "nearly_full": bool(filled and context and (filled.nearly_full or _too_long(turns))),
+        "nearly_full": bool(filled and context and (filled.nearly_full or window.too_long(turns[-1]))),
     }
 
 
@@ -202,12 +202,6 @@ def _room(conversation: Conversation) -> Room | None:
         return window.room_of(plan_for(conversation.key, conversation.asked))
     except UnknownModelError:
         return None
-
-
-def _too_long(turns: Sequence[Turn]) -> bool:
-    """Whether Claude refused the last message for its length; our own count is only about right."""
-    last = turns[-1].call if turns else None
-    return last is not None and last.error_type == "invalid_request_error" and "too long" in last.error_message
 
 
 def _input(record: CostRecord) -> int:

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from core.chat import window
 from core.chat.errors import ChatError, FullError, StillAnsweringError
-from core.chat.files import read
+from core.chat.files import read, tokens_of_text
 from core.chat.requests import OPENING, SUMMARISE
 from core.chat.say import Message, again, begin, edit, say, summarise
 from core.chat.tree import tree_of
@@ -188,6 +188,40 @@ def test_a_file_that_is_not_kept_any_more_does_not_stop_the_chat(chatting: Say, 
     Attachment.objects.all().delete()
     StoredFile.objects.all().delete()
     assert answer(turn).call.status == Call.Status.SUCCEEDED
+
+
+class TestTooLong:
+    """Claude says that it is too long, where by our own count it is not."""
+
+    @pytest.fixture
+    def refused(self, chatting: Say) -> Turn:
+        turn = None
+        for number in range(4):
+            turn = chatting(f"{number}?", after=turn)
+        assert turn is not None
+        said = 'type=invalid_request_error message="prompt is too long: 210000 tokens > 200000 maximum"'
+        refused = chatting(f"[[simulate: status=400 {said}]] And now?", after=turn)
+        assert window.too_long(refused)
+        return refused
+
+    def test_the_oldest_may_be_left_out_until_it_fits(self, chatting: Say, refused: Turn) -> None:
+        half = chatting("Again?", after=refused, leave_out=True)
+        assert [said for who, said in texts(half) if who == "user"] == ["2?", "3?", "Again?"]
+        assert len(texts(chatting("And more?", after=half, leave_out=True))) == 7
+        edited = answer(edit(refused, Message("Shorter?", leave_out=True)))
+        assert len(texts(edited)) == 5
+
+    def test_a_summary_is_of_what_fits(self, refused: Turn) -> None:
+        summary = answer(summarise(refused.conversation, refused))
+        assert [said for who, said in texts(summary) if who == "user"] == ["2?", "3?", SUMMARISE]
+
+    def test_nothing_is_left_out_that_nobody_said(self, chatting: Say, refused: Turn) -> None:
+        assert len(texts(chatting("Again?", after=refused))) == 9
+
+
+@pytest.mark.parametrize(("sign", "tokens"), [("a", 10), ("é", 20), ("塔", 30), ("", 0)])
+def test_a_sign_of_another_script_is_more_tokens_than_a_letter(sign: str, tokens: int) -> None:
+    assert tokens_of_text(sign * 35) == tokens
 
 
 class TestFull:
