@@ -28,6 +28,7 @@ IDLE = 900.0
 PING = 25.0
 # Codes of closing that say why: nothing came for long, a frame of bytes, nobody who may speak here any more.
 AWAY, BYTES, STRANGER = 4408, 1003, 4401
+BROKEN = "Something went wrong in this server. What was answered is heard by «resume»."
 
 
 class ChatSocket(AsyncWebsocketConsumer):  # type: ignore[misc]
@@ -98,10 +99,9 @@ class ChatSocket(AsyncWebsocketConsumer):  # type: ignore[misc]
         except tuple(KINDS) as error:
             kind = next(word for known, word in KINDS.items() if isinstance(error, known))
             await self._tell(*self.frames.failed(kind, str(error), command.token))
-        except Error:
+        except Error as error:
             log.exception("a socket cannot reach the database")
-            told = "This server cannot reach its database at the moment."
-            await self._tell(*self.frames.failed("api_error", told, command.token))
+            await self._excuse(error, command.token)
 
     async def _begin(self, command: Command) -> None:
         if command.kind == "resume":
@@ -132,9 +132,16 @@ class ChatSocket(AsyncWebsocketConsumer):  # type: ignore[misc]
         except OSError:
             # The client has gone while it was told something.
             return
-        except Error:
+        except Exception as error:
+            # Nobody else hears of it, and the client waits for a last word.
             log.exception("nobody knows how call %s ended", said.call)
-            await self._tell(*self.frames.failed("api_error", "This server cannot reach its database at the moment."))
+            await self._excuse(error)
+
+    async def _excuse(self, error: Exception, token: str = "") -> None:
+        """Say that it is not the client's fault, as far as it is still there."""
+        told = "This server cannot reach its database at the moment." if isinstance(error, Error) else BROKEN
+        with contextlib.suppress(OSError):
+            await self._tell(*self.frames.failed("api_error", told, token))
 
     async def _beat(self) -> None:
         """Show that the server lives, and close what nobody uses."""

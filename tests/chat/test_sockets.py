@@ -16,10 +16,12 @@ from django.test import Client
 from django.utils import timezone
 
 from core.execution.run import run_call
+from core.hints.connection import quick_redis
 from core.intake.keys import make_key, revoke
-from core.live.channel import Publisher
+from core.live.channel import Publisher, forget, key_of
 from core.models import Budget, Call, ClaudeModel, Conversation, CostRecord, Key, Prompt, SystemPrompt, Turn, User
 from core.simulator.server import Simulator
+from core.sockets.chat import BROKEN
 from tests.chat.client import RefusedError, Socket
 from tests.gateway.conftest import Server, served, until
 
@@ -126,6 +128,20 @@ class TestText:
         # And once more, long after.
         assert "".join(program(f"conversation={conversation}&resume=1").answer()) == "All of it."
         assert Call.objects.count() == 1
+
+    def test_a_fault_of_our_own_ends_the_answer_and_not_the_socket(self, program: Open) -> None:
+        socket = program()
+        socket.send("Go on.")
+        until(Turn.objects.exists, "the message")
+        call = Call.objects.get()
+        # Words of which nobody here knows what they mean.
+        quick_redis().xadd(key_of(call.pk), {"strange": "words"})
+        quick_redis().publish(key_of(call.pk), "")
+        assert socket.answer() == [f"[ERROR] {BROKEN}"]
+        forget(call.pk)
+        run_call(call.pk, Publisher(call.pk))
+        conversation = socket.headers["x-claudeapp-conversation"]
+        assert "".join(program(f"conversation={conversation}&resume=1").answer())
 
     def test_bytes_are_not_understood(self, program: Open) -> None:
         socket = program()
