@@ -15,6 +15,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import Error
 
 from core.live.relay import hear
+from core.live.tasks import end
 from core.sockets import talking
 from core.sockets.entry import StrangerError, request_of
 from core.sockets.frames import Command, EventFrames, Frames, TextFrames, UnreadableError
@@ -26,8 +27,11 @@ log = logging.getLogger(__name__)
 IDLE = 900.0
 # Seconds between two signs of life; proxies on the way close what is silent.
 PING = 25.0
-# Codes of closing that say why: nothing came for long, a frame of bytes, nobody who may speak here any more.
-AWAY, BYTES, STRANGER = 4408, 1003, 4401
+# Messages that may wait while an earlier one is answered; each may be as large as a frame.
+MOST_WAITING = 32
+# Codes of closing that say why: nothing came for long, a frame of bytes, nobody who may speak here any more, too many
+# messages that wait.
+AWAY, BYTES, STRANGER, TOO_MANY = 4408, 1003, 4401, 4429
 BROKEN = "Something went wrong in this server. What was answered is heard by «resume»."
 
 
@@ -37,9 +41,11 @@ class ChatSocket(AsyncWebsocketConsumer):  # type: ignore[misc]
     frames: Frames
     answering: asyncio.Task[None] | None = None
     beating: asyncio.Task[None] | None = None
+    saying: asyncio.Task[None] | None = None
 
     async def connect(self) -> None:
         self.request = request_of(self.scope)
+        self.waiting: asyncio.Queue[Command] = asyncio.Queue(MOST_WAITING)
         self.frames = EventFrames() if self.request.GET.get("format") == "events" else TextFrames()
         try:
             self.conversation = await talking.enter(self.request)
@@ -58,7 +64,7 @@ class ChatSocket(AsyncWebsocketConsumer):  # type: ignore[misc]
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         self.active = asyncio.get_running_loop().time()
         if text_data is None or bytes_data is not None:
-            await self.close(BYTES)
+            await self._end(BYTES)
             return
         try:
             await self._carry_out(self.frames.read(text_data))
@@ -66,23 +72,42 @@ class ChatSocket(AsyncWebsocketConsumer):  # type: ignore[misc]
             await self._tell(*self.frames.failed(KINDS[UnreadableError], str(error)))
 
     async def disconnect(self, code: int) -> None:  # noqa: ARG002 - Channels' signature
-        """The call goes on without us."""
-        for task in (self.answering, self.beating):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        """The call goes on without us; what was not begun goes with the client."""
+        for task in (self.saying, self.answering, self.beating):
+            await end(task)
 
     async def _carry_out(self, command: Command) -> None:
         if command.kind == "stop":
             await self._guarded(command, self._stop())
             return
         if isinstance(self.frames, TextFrames):
-            # What a script sends in one go is answered one after another.
-            await self._until_answered()
-        elif command.kind == "resume" and self.answering is not None:
+            await self._queue(command)
+            return
+        if command.kind == "resume" and self.answering is not None:
             self.answering.cancel()
         await self._guarded(command, self._begin(command))
+
+    async def _queue(self, command: Command) -> None:
+        """What a script sends in one go is answered one after another. Frames are read on, to see when it leaves."""
+        if self.waiting.full():
+            await self._end(TOO_MANY)
+            return
+        self.waiting.put_nowait(command)
+        if self.saying is None:
+            self.saying = asyncio.create_task(self._say_what_waits())
+
+    async def _say_what_waits(self) -> None:
+        # A client that has gone is seen by whoever reads its frames.
+        with contextlib.suppress(OSError):
+            while True:
+                command = await self.waiting.get()
+                await self._guarded(command, self._begin(command))
+                await self._until_answered()
+
+    async def _end(self, code: int) -> None:
+        """Close the socket; what waits is not begun any more."""
+        await end(self.saying)
+        await self.close(code)
 
     async def _until_answered(self) -> None:
         if self.answering is not None:
@@ -99,8 +124,11 @@ class ChatSocket(AsyncWebsocketConsumer):  # type: ignore[misc]
         except tuple(KINDS) as error:
             kind = next(word for known, word in KINDS.items() if isinstance(error, known))
             await self._tell(*self.frames.failed(kind, str(error), command.token))
-        except Error as error:
-            log.exception("a socket cannot reach the database")
+        except OSError:
+            # The client has gone while it was told something.
+            raise
+        except Exception as error:
+            log.exception("a socket's message could not be dealt with")
             await self._excuse(error, command.token)
 
     async def _begin(self, command: Command) -> None:

@@ -15,13 +15,14 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
+from core.chat import ending
 from core.execution.run import run_call
 from core.hints.connection import quick_redis
 from core.intake.keys import make_key, revoke
 from core.live.channel import Publisher, forget, key_of
 from core.models import Budget, Call, ClaudeModel, Conversation, CostRecord, Key, Prompt, SystemPrompt, Turn, User
 from core.simulator.server import Simulator
-from core.sockets.chat import BROKEN
+from core.sockets.chat import BROKEN, MOST_WAITING, TOO_MANY
 from tests.chat.client import RefusedError, Socket
 from tests.gateway.conftest import Server, served, until
 
@@ -101,6 +102,28 @@ class TestText:
         for number in range(3):
             socket.send(f'[[simulate: answer="{number}"]] {number}?')
         assert ["".join(socket.answer()) for _ in range(3)] == ["0", "1", "2"]
+
+    def test_what_waits_for_an_answer_is_not_sent_once_its_client_has_gone(self, program: Open) -> None:
+        socket = program()
+        for number in range(3):
+            socket.send(f"{number}?")
+        until(Turn.objects.exists, "the first message")
+        socket.drop()
+        assert ending.stop(Call.objects.get())
+
+        # Whoever comes after the first socket hears of the end after it, and who comes then long after.
+        for _ in range(2):
+            assert program(f"conversation={socket.headers['x-claudeapp-conversation']}&resume=1").answer()
+        assert Turn.objects.get().text == "0?"
+
+    def test_a_script_that_does_not_wait_is_cut_off(self, program: Open) -> None:
+        socket = program()
+        for number in range(2 + MOST_WAITING):
+            socket.send(f"{number}?")
+        while socket.read() is not None:
+            pass
+        assert socket.code == TOO_MANY
+        assert Call.objects.count() == 1
 
     def test_an_answer_that_looks_like_the_end_is_none(self, program: Open, worker: None) -> None:
         socket = program()
