@@ -10,9 +10,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.formats import date_format
 
 from core.admin.base import Endless, ModelAdmin, ReadOnly, action, address, display, page, require
 from core.batches.cancel import cancel
+from core.batches.held import release
 from core.bulk.progress import progress_of
 from core.models import Batch, BulkRun
 from core.templatetags.admin_words import moment, usd
@@ -27,6 +30,9 @@ TONES: dict[str, str] = {
 }
 
 
+HELD = "Held by Claude's spend limit"
+
+
 class StateFilter(admin.SimpleListFilter):
     """By how a batch stands; «waits for a decision» is what nobody but a person can end."""
 
@@ -36,6 +42,7 @@ class StateFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterator[tuple[str, str]]:  # noqa: ARG002 - Django's
         yield "open", "Under way"
         yield "asks", "Waits for a person's decision"
+        yield "parked", HELD
         yield from Batch.Status.choices
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002 - Django's
@@ -43,6 +50,8 @@ class StateFilter(admin.SimpleListFilter):
             return queryset.exclude(status__in=Batch.OVER)
         if self.value() == "asks":
             return queryset.filter(parts__state="asks").distinct()
+        if self.value() == "parked":
+            return queryset.parked()  # type: ignore[attr-defined, no-any-return]
         return queryset.filter(status=self.value()) if self.value() else queryset
 
 
@@ -59,10 +68,11 @@ class BatchAdmin(Endless, ReadOnly, ModelAdmin[Batch]):
     list_before_template = "admin/core/batch/intro.html"
     change_form_template = "admin/core/batch/detail.html"
     ordering = ("-created_at", "-id")
-    actions = ["cancel_chosen"]
+    actions = ["cancel_chosen", "release_chosen"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Batch]:
-        return Batch.objects.visible_to(request.user).select_related("user", "key", "prompt")
+        batches = Batch.objects.visible_to(request.user).with_held_until()
+        return batches.select_related("user", "key", "prompt")
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("core.cancel_call")
@@ -72,9 +82,31 @@ class BatchAdmin(Endless, ReadOnly, ModelAdmin[Batch]):
         canceled = sum(cancel(batch) for batch in queryset)
         messages.success(request, f"Told to stop: {canceled}. What Claude has worked on by now is billed.")
 
+    def has_rerun_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("core.rerun_call")
+
+    @action(description="Release from Claude's spend limit", permissions=["rerun"])
+    def release_chosen(self, request: HttpRequest, queryset: QuerySet[Batch]) -> None:
+        _say_released(request, list(queryset))
+
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.cancel_view)
-        return [path("<int:pk>/cancel/", view, name="core_batch_cancel"), *super().get_urls()]
+        cancel_view, release_view = map(self.admin_site.admin_view, (self.cancel_view, self.release_view))
+        own = [
+            path("release/", release_view, name="core_batch_release_all"),
+            path("<int:pk>/release/", release_view, name="core_batch_release"),
+            path("<int:pk>/cancel/", cancel_view, name="core_batch_cancel"),
+        ]
+        return [*own, *super().get_urls()]
+
+    def release_view(self, request: HttpRequest, pk: int | None = None) -> HttpResponse:
+        """Release, by POST, one batch or all that Claude's spend limit holds; another method leads to it or them."""
+        require(self.has_rerun_permission(request) and self.has_view_permission(request))
+        seen = self.get_queryset(request)
+        chosen = list(seen.parked()) if pk is None else [get_object_or_404(seen, pk=pk)]  # type: ignore[attr-defined]
+        if request.method == "POST":
+            _say_released(request, chosen)
+        held = f"{reverse('admin:core_batch_changelist')}?state=parked"
+        return HttpResponseRedirect(held if pk is None else reverse("admin:core_batch_change", args=[pk]))
 
     def cancel_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Ask, and then stop one batch."""
@@ -106,6 +138,7 @@ class BatchAdmin(Endless, ReadOnly, ModelAdmin[Batch]):
             "progress": progress_of(batch),
             "parts": list(batch.parts.all()),
             "run_page": address("bulk_run", run.pk) if run else "",
+            "may_release": self.has_rerun_permission(request),
             "may_cancel": working and self.has_cancel_permission(request),
         }
 
@@ -115,9 +148,14 @@ class BatchAdmin(Endless, ReadOnly, ModelAdmin[Batch]):
     def asked(self, batch: Batch) -> str:
         return moment(batch.created_at)
 
-    @display(description="State", label={str(status.label): TONES[status] for status in Batch.Status})
-    def state(self, batch: Batch) -> str:
-        return batch.get_status_display()
+    @display(
+        description="State", label={HELD: "warning", **{str(status.label): TONES[status] for status in Batch.Status}}
+    )
+    def state(self, batch: Batch) -> str | tuple[str, str]:
+        until = batch.held_until  # type: ignore[attr-defined]
+        if not until:
+            return batch.get_status_display()
+        return HELD, f"Spend limit until {date_format(timezone.localtime(until), 'j M, H:i')}"
 
     @display(description="What")
     def what(self, batch: Batch) -> str:
@@ -143,3 +181,16 @@ class BatchAdmin(Endless, ReadOnly, ModelAdmin[Batch]):
     @display(description="Cost")
     def cost(self, batch: Batch) -> str:
         return usd(batch.spent) if batch.over or batch.done else "–"
+
+
+def _say_released(request: HttpRequest, batches: list[Batch]) -> None:
+    number = release(batches)
+    if number:
+        said = f"{_batches(number)} released. If the limit is still reached, Claude says so again."
+        messages.success(request, said)
+    if number < len(batches):
+        messages.warning(request, f"{_batches(len(batches) - number)} not released: not held by Claude's spend limit.")
+
+
+def _batches(number: int) -> str:
+    return f"{number:,} batch{'' if number == 1 else 'es'}"

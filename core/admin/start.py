@@ -12,7 +12,7 @@ from django.utils import timezone
 from core.admin.base import address, signed_in
 from core.costs.reconciliation import differing_lines, newest
 from core.jobs.lateness import troubled
-from core.models import Call, ClaudeModel, CostRecord, PausedQueue, Price, Prompt, User
+from core.models import Batch, Call, ClaudeModel, CostRecord, PausedQueue, Price, Prompt, User
 from core.routing.uses import endangered
 
 # Nobody needs to know exactly how many more; counting on would take long where there are millions.
@@ -79,9 +79,13 @@ def _given_up(user: User) -> list[Attention]:
 def _parked(user: User) -> list[Attention]:
     if not user.has_perms(["core.view_call", "core.rerun_call"]):
         return []
-    number = _up_to_enough(Call.objects.visible_to(user).parked())
-    page = f"{address('admin:core_call_changelist')}?status=parked"
-    return [Attention(f"Held by Claude's spend limit: {number}.", page, "Look at them")] if number else []
+    calls = f"{address('admin:core_call_changelist')}?status=parked"
+    batches = f"{address('admin:core_batch_changelist')}?state=parked"
+    found = [(_up_to_enough(Call.objects.visible_to(user).parked()), calls)]
+    if user.has_perm("core.view_batch"):
+        found.append((_up_to_enough(Batch.objects.visible_to(user).parked(), "batch", "batches"), batches))
+    sentence = "Held by Claude's spend limit: {}."
+    return [Attention(sentence.format(number), page, "Look at them") for number, page in found if number]
 
 
 def _unknown_costs(user: User) -> list[Attention]:

@@ -15,6 +15,7 @@ def cancel(batch: Batch) -> bool:
     """
     if not batch.mark_canceling():
         return False
-    BatchPart.objects.filter(batch=batch).exclude(state__in=BatchPart.OVER).update(next_at=timezone.now())
+    working = BatchPart.objects.filter(batch=batch).exclude(state__in=BatchPart.OVER)
+    working.update(next_at=timezone.now(), parked=False)
     nudge()
     return True

@@ -17,10 +17,11 @@ from typing import IO
 
 from django.db import connection, transaction
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from core.batches import bodies
 from core.batches.ending import end_unsent, refuse
-from core.batches.leases import FIRST_WAIT, LEASE, LONGEST_WAIT, wait_after
+from core.batches.leases import FIRST_WAIT, LEASE, wait_after
 from core.batches.pieces import rows_by_bytes
 from core.claude import batches as claude
 from core.claude.errors import ClaudeError
@@ -42,6 +43,8 @@ SENDING_LEASE = dt.timedelta(minutes=25)
 BATCHES = "message batches"
 # Before the first look at a batch that was just sent.
 FIRST_LOOK = dt.timedelta(seconds=2)
+# Where the day that a spend limit ends on is over by our clock, and the limit is not.
+SHORTEST_HOLD = dt.timedelta(minutes=5)
 # A day of refusals that pass is enough.
 MOST_TRIES = 150
 # Answers that say for certain that Claude did not take the batch, and may take it later.
@@ -112,13 +115,12 @@ def _not_created(part: BatchPart, error: ClaudeError) -> None:
     never_left = error.type in {"connection_error", "configuration_error"} and not error.may_be_billed
     ours = error.type == "configuration_error" or error.status in NOT_WITH_THIS_KEY
     passing = never_left or error.status in NOT_NOW
-    if (ours or (passing and error.retryable)) and error.limited_until is None and part.tries < MOST_TRIES:
+    if error.limited_until is not None:
+        # A spend limit: nothing of it is billed, and the day comes when it is lifted.
+        part.park(max(error.limited_until, timezone.now() + SHORTEST_HOLD), problem)
+    elif (ours or (passing and error.retryable)) and part.tries < MOST_TRIES:
         part.change(state=BatchPart.State.UNSENT, problem=problem)
         part.let_go(wait_after(part.tries, error.retry_after))
-    elif error.limited_until is not None:
-        # A spend limit: nothing of it is billed, and the day comes when it is lifted.
-        part.change(state=BatchPart.State.UNSENT, problem=problem)
-        part.let_go(LONGEST_WAIT)
     elif passing or (error.status is not None and 400 <= error.status < 500):
         refuse(part, error)
     else:

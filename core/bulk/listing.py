@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import CharField, F, QuerySet, Value
+from django.db.models import CharField, F, Prefetch, QuerySet, Value
 from django.db.models.functions import Cast
 
 from core.models import Batch, BulkRun
@@ -40,8 +40,10 @@ def shown(page: Iterable[Listed]) -> list[BulkRun | Batch]:
     rows = list(page)
     tables = [uuid.UUID(called) for _, source, called in rows if source == _TABLE]
     programs = [called for _, source, called in rows if source == _PROGRAM]
-    runs = BulkRun.objects.filter(pk__in=tables).light().select_related("user", "prompt", "batch")
-    batches = Batch.objects.filter(public_id__in=programs).select_related("user", "prompt", "key")
+    held = Batch.objects.with_held_until()
+    runs = BulkRun.objects.filter(pk__in=tables).light().select_related("user", "prompt")
+    runs = runs.prefetch_related(Prefetch("batch", held))
+    batches = held.filter(public_id__in=programs).select_related("user", "prompt", "key")
     found: dict[tuple[str, str], BulkRun | Batch] = {(_TABLE, run.pk.hex): run for run in runs}
     found |= {(_PROGRAM, batch.public_id): batch for batch in batches}
     keys = [(source, uuid.UUID(called).hex if source == _TABLE else called) for _, source, called in rows]

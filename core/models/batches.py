@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.db import connection, models
-from django.db.models import Exists, F, OuterRef, Q, Value
+from django.db.models import Exists, F, OuterRef, Q, Subquery, Value
 from django.utils import timezone
 
 from core.models.calls import Call
@@ -84,6 +84,15 @@ class BatchQuerySet(models.QuerySet["Batch"]):
     def live(self) -> BatchQuerySet:
         """Those at work whose calls go through the queue."""
         return self.open().filter(live=True, started_at__isnull=False)
+
+    def parked(self) -> BatchQuerySet:
+        """Those of which a part waits for the end of Claude's spend limit."""
+        return self.filter(Exists(BatchPart.objects.parked().filter(batch=OuterRef("pk"))))
+
+    def with_held_until(self) -> BatchQuerySet:
+        """With `held_until`: when the first part that Claude's spend limit holds goes on, None where it holds none."""
+        held = BatchPart.objects.parked().filter(batch=OuterRef("pk"))
+        return self.annotate(held_until=Subquery(held.order_by("next_at").values("next_at")[:1]))
 
     def abandoned(self, now: dt.datetime) -> BatchQuerySet:
         """Those that nobody writes down any more, and those whose removal broke off."""
@@ -301,9 +310,18 @@ class BatchPartQuerySet(models.QuerySet["BatchPart"]):
         """Take a due part for this process, or None where somebody else has it."""
         now = timezone.now()
         token = secrets.token_hex(8)
-        taken = self.due(now).filter(pk=part_id).update(lease_token=token, lease_until=now + lease)
+        values = {"lease_token": token, "lease_until": now + lease, "parked": False}
+        taken = self.due(now).filter(pk=part_id).update(**values)
         # By its token: whoever has lost it meanwhile must not take the next one's for its own.
         return self.select_related("batch").filter(pk=part_id, lease_token=token).first() if taken == 1 else None
+
+    def parked(self) -> BatchPartQuerySet:
+        """Parts that wait for the end of a spend limit, which has not come yet. Without a join, for `release`."""
+        return self.filter(parked=True, state=BatchPart.State.UNSENT, next_at__gt=timezone.now())
+
+    def release(self) -> int:
+        """A person says that the spend limit is lifted; answers how many of these it held."""
+        return self.parked().update(parked=False, next_at=timezone.now())
 
 
 class BatchPart(models.Model):
@@ -338,6 +356,8 @@ class BatchPart(models.Model):
     cancel_sent_at = models.DateTimeField("told Claude to stop", null=True, blank=True)
     tries = models.PositiveIntegerField(default=0)
     next_at = models.DateTimeField("next look", default=timezone.now)
+    # It waits until `next_at` for the end of a spend limit; whoever takes it in hand then finds out anew.
+    parked = models.BooleanField("held by a spend limit", default=False, db_default=False, editable=False)
     problem = models.CharField("what went wrong", max_length=500, blank=True)
     lease_token = models.CharField(max_length=16, blank=True, editable=False)
     lease_until = models.DateTimeField(null=True, blank=True, editable=False)
@@ -351,6 +371,7 @@ class BatchPart(models.Model):
         ]
         indexes: ClassVar = [
             models.Index(fields=["next_at"], name="batch_part_due", condition=~Q(state="done")),
+            models.Index(fields=["next_at"], name="batch_part_parked", condition=Q(parked=True)),
         ]
 
     def __str__(self) -> str:
@@ -367,6 +388,11 @@ class BatchPart(models.Model):
             return None
         return int(position) if self.first <= int(position) < self.beyond else None
 
+    @property
+    def held(self) -> bool:
+        """Whether it waits for the end of a spend limit: see `BatchPartQuerySet.parked`."""
+        return self.parked and self.state == self.State.UNSENT and self.next_at > timezone.now()
+
     def change(self, **values: Any) -> bool:
         """Write these where this process still has the part in hand; False where it has lost it."""
         held = BatchPart.objects.filter(pk=self.pk, lease_token=self.lease_token, lease_until__isnull=False)
@@ -382,6 +408,11 @@ class BatchPart(models.Model):
     def let_go(self, after: dt.timedelta = dt.timedelta()) -> bool:
         """Somebody may look at it again after so long."""
         return self.change(lease_until=None, lease_token="", next_at=timezone.now() + after)
+
+    def park(self, until: dt.datetime, problem: str) -> bool:
+        """Wait for the end of a spend limit, or until somebody releases it. The tries before it do not count."""
+        waiting = {"state": self.State.UNSENT, "next_at": until, "parked": True, "tries": 0, "problem": problem}
+        return self.change(**waiting, lease_until=None, lease_token="")
 
     def mark_sending(self, requests: int, lease: dt.timedelta) -> bool:
         """Note, before anything is sent, that it may have been.

@@ -72,6 +72,7 @@ def _calls() -> Iterator[Metric]:
     yield _gauge("calls_in_flight", "Calls at work, by model", ["model"], flying)
     yield _gauge("calls_waiting", "Calls that wait to be tried again", [], [([], later.waiting)])
     yield _gauge("calls_parked", "Those of them that Claude's spend limit holds", [], [([], later.parked)])
+    yield _gauge("batches_parked", "Batches that Claude's spend limit holds", [], [([], later.batches)])
 
 
 def _letters() -> Iterator[Metric]:

@@ -60,10 +60,11 @@ class InFlight:
 
 @dataclass(frozen=True)
 class Later:
-    """Calls that wait for another try, and those of them that Claude's spend limit holds."""
+    """Calls that wait for another try, those of them that Claude's spend limit holds, and the batches that it holds."""
 
     waiting: int
     parked: int
+    batches: int
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ def in_flight() -> list[InFlight]:
 
 def later() -> Later:
     held = Call.objects.filter(status=Call.Status.WAITING, not_before__isnull=False).order_by()
-    return Later(held[:MOST_COUNTED].count(), held.filter(parked=True)[:MOST_COUNTED].count())
+    batches = BatchPart.objects.parked().aggregate(number=Count("batch", distinct=True))["number"]
+    return Later(held[:MOST_COUNTED].count(), held.filter(parked=True)[:MOST_COUNTED].count(), batches)
 
 
 def letters() -> tuple[int, dt.datetime | None]:

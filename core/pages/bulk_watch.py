@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from core.batches import cancel
+from core.batches.held import held_until
 from core.bulk.names import line_of
 from core.bulk.progress import asks_a_person, progress_of
 from core.bulk.runs import unanswered
@@ -50,6 +51,7 @@ def watched(request: HttpRequest, batch: Batch, links: Links) -> dict[str, Any]:
         "links": links,
         "progress": progress_of(batch),
         "asks": not batch.over and asks_a_person(batch),
+        "held_until": None if batch.over else held_until(batch),
         "unanswered": number,
         "named": _named(batch) if number else [],
         "skipped": batch.skipped_lines.count(),

@@ -14,6 +14,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from core.batches.held import row_held_until
 from core.costs import budgets
 from core.execution.patience import PARKED, attempts_in_the_queue
 from core.intake import accept
@@ -154,6 +155,7 @@ def _context(request: HttpRequest, found: Call) -> dict[str, Any]:
         # What came from a program has no form that it was entered in.
         "turns": turns_of(found.request, "Program" if found.key_id else "Person") if found.version_id is None else [],
         "wordless": readable(found.content) if found.finished and found.content and not text else "",
+        "held_until": row_held_until(found) if found.lane == Call.Lane.BATCH and not found.finished else None,
         "state_words": {status: glance for status, (glance, _) in states.items()},
         "may_go_alone": access.may_go_alone(request, found),
         "may_cancel": access.may_cancel(request, found),

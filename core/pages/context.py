@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from core.costs.notices import shown_to
-from core.models import BudgetNotice, Call
+from core.models import Batch, BatchPart, BudgetNotice, Call, User
 from core.pages.access import signed_in
 from core.pages.budgets import running_budgets
 
@@ -21,17 +21,25 @@ def installation(request: HttpRequest) -> dict[str, Any]:  # noqa: ARG001 - the 
 
 
 def spend_limit(request: HttpRequest) -> dict[str, Any]:
-    """How many calls Claude's own spend limit holds back, and until when, for those who can do something about it."""
+    """How many calls and batches Claude's spend limit holds back, and until when, for those who may release them."""
 
     @cache
     def held() -> dict[str, Any]:
         user = signed_in(request) if hasattr(request, "user") else None
         if user is None or not user.has_perms(["core.view_call", "core.rerun_call"]):
             return {}
-        found = Call.objects.visible_to(user).parked().aggregate(number=Count("pk"), until=Min("not_before"))
-        return found if found["number"] else {}
+        calls = Call.objects.visible_to(user).parked().aggregate(number=Count("pk"), until=Min("not_before"))
+        batches = _held_batches(user) if user.has_perm("core.view_batch") else {"number": 0, "until": None}
+        number = {"calls": calls["number"], "batches": batches["number"], "all": calls["number"] + batches["number"]}
+        ends = [found["until"] for found in (calls, batches) if found["until"]]
+        return {**number, "until": min(ends)} if ends else {}
 
     return {"held_by_spend_limit": held}
+
+
+def _held_batches(user: User) -> dict[str, Any]:
+    parts = BatchPart.objects.parked().filter(batch__in=Batch.objects.visible_to(user))
+    return parts.aggregate(number=Count("batch", distinct=True), until=Min("next_at"))
 
 
 def budget_notices(request: HttpRequest) -> dict[str, Any]:

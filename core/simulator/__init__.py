@@ -14,6 +14,7 @@ text of a user message, `[[simulate: status=529 retry-after=2]]`. Several may st
 | … `error_code=enforced_spend_limit_reached` | `error.details.error_code`; then no `retry-after` | |
 | … `type=api_error`, `message="…"` | another error type, another text | |
 | `spend-limit` | 400 whose text begins «You have reached your specified» (the workspace's own limit) | no |
+| `spend-limit=2026-12-01` | the same, which ends on that day; in the header also where a batch is made | no |
 | `error-event=overloaded_error after=20` | an `error` event after that many deltas | what was generated |
 | … without a stream | the status of that error type | no |
 | `cut after=20` | stream: ends without `message_stop` after that many deltas; JSON: half a body | what was generated |

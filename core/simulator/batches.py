@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.simulator.bill import Entry
 from core.simulator.errors import ApiError, invalid, not_found
-from core.simulator.faults import Faults, find_faults
+from core.simulator.faults import HEADER, Faults, find_faults
 from core.simulator.messages import make_message
 from core.simulator.paging import page
 from core.simulator.reading import user_text
@@ -89,6 +89,7 @@ class Batches:
 
     def create(self, state: State, request: Request) -> dict[str, Any]:
         """`POST /v1/messages/batches`."""
+        find_faults(request.headers.get(HEADER), "", "", state.counter).raise_status()
         requests = check_envelope(request.json())
         now = datetime.now(UTC)
         due = now + timedelta(seconds=self.seconds)

@@ -31,8 +31,7 @@ NAMES = (
 )
 NUMBERS = ("after", "seconds", "tokens", "uses", "times")
 SPEND_LIMIT = (
-    "You have reached your specified workspace API usage limits. You will regain access on the first day of next month "
-    "at 00:00 UTC."
+    "You have reached your specified workspace API usage limits. You will regain access on {day} at 00:00 UTC."
 )
 
 
@@ -70,8 +69,9 @@ class Faults:
 
     def raise_status(self) -> None:
         """Fail with the status that was asked for, if one was."""
-        if "spend-limit" in self._by_name:
-            raise ApiError(400, SPEND_LIMIT)
+        limit = self.get("spend-limit")
+        if limit:
+            raise ApiError(400, SPEND_LIMIT.format(day=limit.value or "the first day of next month"))
         fault = self.get("status")
         if fault:
             raise status_error(fault)

@@ -18,7 +18,7 @@ from django.utils import timezone
 from core.bulk import clock
 from core.execution.run import run_call
 from core.jobs import batches as jobs
-from core.models import Batch, Budget, BudgetRequest, BudgetWindow, BulkRun, Call, Prompt, UploadPiece, User
+from core.models import Batch, BatchPart, Budget, BudgetRequest, BudgetWindow, BulkRun, Call, Prompt, UploadPiece, User
 from core.simulator.server import Simulator
 from tests.batches.conftest import assert_books_are_the_bill
 from tests.bulk.conftest import LETTERS, ended, started
@@ -250,6 +250,20 @@ def test_canceling_costs_nothing_where_nothing_was_sent(
     assert run.batch.canceled == 2
     assert claude.bill()["entries"] == []
     assert_books_are_the_bill(claude)
+
+
+def test_where_a_spend_limit_holds_it_its_person_knows_until_when(page: Client, upload: Callable[..., BulkRun]) -> None:
+    run = started(page, upload())
+    Batch.objects.update(headers={"x-simulator-fault": "spend-limit=2099-12-01"})
+    clock.tend()
+    assert "Spend limit until 1 Dec, " in page.get("/bulk/").content.decode()
+    assert "has reached its spend limit at Claude. The batch waits" in text_of(page, run)
+    for call in Call.objects.all():
+        assert "Your request waits in its batch" in page.get(call.get_absolute_url()).content.decode()
+    BatchPart.objects.release()
+    Batch.objects.update(headers={})
+    ended(run)
+    assert "spend limit" not in text_of(page, run)
 
 
 def test_a_table_that_was_not_started_is_removed_by_its_owner_or_after_a_while(

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from core.batches.decide import abandon, look_again, send_again
 from core.bulk.clock import tend
 from core.models import Batch, BatchPart
+from core.templatetags.admin_words import moment
 
 DECISIONS: Mapping[str, Callable[[BatchPart], bool]] = {
     "look-again": look_again,
@@ -52,4 +53,5 @@ class Command(BaseCommand):
         for part in batch.parts.exclude(state=BatchPart.State.DONE):
             said = f"; {part.problem}" if part.problem else ""
             at_claude = f", {part.provider_id}" if part.provider_id else ""
-            self.stdout.write(f"  part {part.marker}: {part.get_state_display()}{at_claude}{said}")
+            held = f", held by Claude's spend limit until {moment(part.next_at)}" if part.held else ""
+            self.stdout.write(f"  part {part.marker}: {part.get_state_display()}{at_claude}{held}{said}")
