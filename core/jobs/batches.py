@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import django_rq
 from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from core.hints.connection import quick_redis
+from core.jobs.once import ask_once
 from core.models import Batch, BatchPart, BulkRun, Call
 
 log = logging.getLogger(__name__)
@@ -26,9 +25,7 @@ LONGEST = 3600
 def nudge() -> bool:
     """Let a worker look after the batches now; without Redis the clock does it a little later."""
     try:
-        quick = quick_redis(settings.RQ_QUEUES[BATCHES]["URL"], as_text=False)
-        queue = django_rq.get_queue(BATCHES, commit_mode="auto", connection=quick)
-        queue.enqueue(TEND, job_timeout=LONGEST, ttl=60, result_ttl=20, description="look after the batches")
+        ask_once(BATCHES, TEND, "look after the batches", longest=LONGEST)
     except RedisError as error:
         log.warning("the batches wait for the clock: %s", error)
         return False

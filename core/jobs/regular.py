@@ -15,14 +15,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-import django_rq
-from django.conf import settings
 from django.db import Error, connection
 from django.utils import timezone
 from django.utils.module_loading import import_string
 from redis.exceptions import RedisError
 
-from core.hints.connection import quick_redis
+from core.jobs.once import ask_once
 from core.models import RegularTask
 
 log = logging.getLogger(__name__)
@@ -146,9 +144,7 @@ def run_now(name: str) -> bool:
 def ask_for_a_round() -> None:
     """Have what is due run now, and not only at the clock's next tick."""
     try:
-        quick = quick_redis(settings.RQ_QUEUES[HOUSEKEEPING]["URL"], as_text=False)
-        queue = django_rq.get_queue(HOUSEKEEPING, commit_mode="auto", connection=quick)
-        queue.enqueue(RUN_DUE, ttl=60, result_ttl=20, description="run what is due")
+        ask_once(HOUSEKEEPING, RUN_DUE, "run what is due")
     except RedisError as error:
         log.warning("regular work waits for the clock: %s", error)
 

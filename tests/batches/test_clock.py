@@ -40,6 +40,17 @@ def test_the_clock_tells_a_worker_only_of_what_is_due(begin: Callable[..., Batch
     assert jobs.nudge_if_due() == "nothing to do"
 
 
+def test_however_often_a_worker_is_told_one_job_waits(db: None) -> None:
+    queue = django_rq.get_queue(jobs.BATCHES)
+    assert all(jobs.nudge() for _ in range(50))
+    assert waiting() == [jobs.TEND]
+    assert queue.jobs[0].ttl is None
+    # Whoever has taken it may have looked before there was anything.
+    assert queue.pop_job_id() is not None
+    assert jobs.nudge()
+    assert waiting() == [jobs.TEND]
+
+
 def test_of_two_who_take_a_part_at_the_same_moment_one_has_it(begin: Callable[..., Batch]) -> None:
     begin("one")
     part = BatchPart.objects.get()

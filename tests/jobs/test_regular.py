@@ -6,6 +6,7 @@ import datetime as dt
 import threading
 from collections.abc import Callable, Iterator
 
+import django_rq
 import pytest
 from django.core.mail import EmailMessage
 from django.db import connection
@@ -301,3 +302,9 @@ def test_a_worker_looks_out(monkeypatch: pytest.MonkeyPatch) -> None:
     over.set()
     lookout.join(10)
     assert not lookout.is_alive()
+
+
+def test_however_often_a_round_is_asked_for_one_job_waits(db: None) -> None:
+    known()
+    assert all(run_now("good") for _ in range(50))
+    assert [job.func_name for job in django_rq.get_queue(regular.HOUSEKEEPING).jobs] == [regular.RUN_DUE]
