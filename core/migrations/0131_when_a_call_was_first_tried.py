@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('core', '0119_replace_a_price_by_its_like'),
+        ('core', '0130_batches_wait_for_the_spend_limit'),
     ]
 
     operations = [
