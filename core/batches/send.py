@@ -17,7 +17,6 @@ from typing import IO
 
 from django.db import connection, transaction
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from core.batches import bodies
 from core.batches.ending import end_unsent, refuse
@@ -43,8 +42,6 @@ SENDING_LEASE = dt.timedelta(minutes=25)
 BATCHES = "message batches"
 # Before the first look at a batch that was just sent.
 FIRST_LOOK = dt.timedelta(seconds=2)
-# Where the day that a spend limit ends on is over by our clock, and the limit is not.
-SHORTEST_HOLD = dt.timedelta(minutes=5)
 # A day of refusals that pass is enough.
 MOST_TRIES = 150
 # Answers that say for certain that Claude did not take the batch, and may take it later.
@@ -117,7 +114,7 @@ def _not_created(part: BatchPart, error: ClaudeError) -> None:
     passing = never_left or error.status in NOT_NOW
     if error.limited_until is not None:
         # A spend limit: nothing of it is billed, and the day comes when it is lifted.
-        part.park(max(error.limited_until, timezone.now() + SHORTEST_HOLD), problem)
+        part.park(error.limited_until, problem)
     elif (ours or (passing and error.retryable)) and part.tries < MOST_TRIES:
         part.change(state=BatchPart.State.UNSENT, problem=problem)
         part.let_go(wait_after(part.tries, error.retry_after))
