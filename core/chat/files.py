@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import charset_normalizer
 from django.utils import timezone
 
-from core.chat import images
+from core.chat import images, pdf
 from core.chat.errors import FileError
 from core.models import Attachment, StoredFile, Turn
 from core.prompts.variables import LONGEST_TEXT
@@ -34,12 +34,12 @@ LONGEST_SIDE = 8000
 PIXELS_PER_TOKEN, MOST_IMAGE_TOKENS = 750, 4800
 # Source: the API's page on PDF support, 1,500 to 3,000 tokens a page and a picture of it; 100 pages at most.
 TOKENS_PER_PAGE, MOST_PAGES = 2500, 100
-# Bytes that stand for a page in a PDF that does not say how many it has.
-BYTES_PER_PAGE = 60_000
+# Bytes that stand for a page in a PDF that does not say how many it has, and pages that are thought of it at most: a
+# scan has few and large ones, and no guess is to keep a file from being sent.
+BYTES_PER_PAGE, MOST_GUESSED_PAGES = 60_000, 20
 # Of UTF-8, so a letter of English is one and a sign of Chinese three: it takes about as many tokens more.
 BYTES_PER_TOKEN = 3.5
 PDF, TEXT = "application/pdf", "text/plain"
-_PAGE = re.compile(rb"/Type\s*/Page(?![a-zA-Z])")
 KINDS = "PNG, JPEG, GIF and WebP images, PDF, and text of any kind"
 
 
@@ -123,9 +123,9 @@ def _image(name: str, kind: str, data: bytes) -> Incoming:
 
 def _pdf(name: str, data: bytes) -> Incoming:
     _check_size(name, data, LARGEST_PDF, "a PDF")
-    if b"/Encrypt" in data:
+    if pdf.is_encrypted(data):
         raise FileError(f"«{name}» is protected by a password or against copying. Claude cannot read it.")
-    pages = len(_PAGE.findall(data)) or math.ceil(len(data) / BYTES_PER_PAGE)
+    pages = pdf.pages_of(data) or min(MOST_GUESSED_PAGES, math.ceil(len(data) / BYTES_PER_PAGE))
     if pages > MOST_PAGES:
         raise FileError(f"«{name}» has about {pages} pages; {MOST_PAGES} are the most.")
     return Incoming(name, PDF, data, pages * TOKENS_PER_PAGE)

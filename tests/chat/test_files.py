@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import zlib
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -13,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from core.chat import ending, files
+from core.chat import ending, files, pdf
 from core.chat.errors import FileError
 from core.chat.files import Incoming, read
 from core.chat.images import size_of
@@ -25,6 +26,15 @@ from tests.chat.conftest import PDF, Say, png
 GIF = base64.b64decode("R0lGODlhAgADAIAAAAAAAP///yH5BAAAAAAALAAAAAACAAMAAAICjF8AOw==")
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00\xff\xc0\x00\x11\x08\x00\x05\x00\x07\x03"
 WEBP = b"RIFF\x1a\x00\x00\x00WEBPVP8L\x0d\x00\x00\x00\x2f" + (8 | 3 << 14).to_bytes(4, "little") + b"\x00" * 12
+
+
+def packed(objects: bytes) -> bytes:
+    """A PDF as scanners write it: its pages stand in a compressed stream."""
+    stream = zlib.compress(objects)
+    return b"%%PDF-1.5\n1 0 obj<</Type/ObjStm/DecodeParms<<>>/Length %d>>stream\n%s\nendstream endobj\n" % (
+        len(stream),
+        stream,
+    )
 
 
 @pytest.mark.parametrize(
@@ -65,7 +75,9 @@ def test_what_a_file_is_called_says_nothing(name: str, data: bytes, kind: str) -
         (png(8001, 1), "8,001 × 1 pixels"),
         (png() + b"\x00" * files.LARGEST_IMAGE, "MB"),
         (PDF + b" " * files.LARGEST_PDF, "MB"),
-        (PDF + b"/Encrypt 5 0 R", "protected"),
+        (PDF + b"trailer <</Size 6 /Encrypt 5 0 R>>\nstartxref", "protected"),
+        (PDF + b"9 0 obj<</Encrypt 5 0 R/Type/XRef/Length 0>>stream", "protected"),
+        (packed(b"<</Type/Page>>" * 101), "101 pages"),
         (b"%PDF-1.4" + b"<</Type /Page>>" * 101, "101 pages"),
         (b"x" * 400_001, "400,001 characters"),
     ],
@@ -73,6 +85,27 @@ def test_what_a_file_is_called_says_nothing(name: str, data: bytes, kind: str) -
 def test_what_cannot_go_along_is_refused_with_the_reason(data: bytes, problem: str) -> None:
     with pytest.raises(FileError, match=problem):
         read("thing", data)
+
+
+@pytest.mark.parametrize(
+    ("data", "pages"),
+    [
+        (PDF, 1),
+        (packed(b"<</Type/Page>>" * 3) + bytes(7_000_000), 3),
+        (b"%PDF-1.5\n" + bytes(7_000_000), files.MOST_GUESSED_PAGES),
+        (b"%PDF-1.5\n<</Type/ObjStm>>stream\nbroken", 1),
+        # It is about encryption, and not encrypted.
+        (PDF + b"4 0 obj<<>>stream\n(The trailer has an entry /Encrypt 5 0 R) Tj\nendstream endobj trailer <<>>", 1),
+    ],
+)
+def test_a_pdf_goes_along_as_what_its_pages_weigh(data: bytes, pages: int) -> None:
+    assert read("a.pdf", data).tokens == pages * files.TOKENS_PER_PAGE
+
+
+def test_a_small_stream_that_claims_gigabytes_is_read_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf, "MOST_UNPACKED", 1_000_000)
+    bomb = packed(b"<</Type/Page>>" + b" " * 50_000_000)
+    assert pdf.pages_of(bomb * 3) == 1
 
 
 @pytest.mark.parametrize(
