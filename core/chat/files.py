@@ -69,11 +69,11 @@ def tokens_of_text(text: str) -> int:
     return math.ceil(len(text.encode(errors="replace")) / BYTES_PER_TOKEN)
 
 
-def check_together(files: Sequence[Incoming]) -> None:
-    """Raise `FileError` where they are too many, or too much, for one message."""
-    if len(files) > MOST_FILES:
+def check_together(files: Sequence[Incoming], kept: Sequence[Attachment] = ()) -> None:
+    """Raise `FileError` where they are too many, or too much, for one message, with those that go along again."""
+    if len(files) + len(kept) > MOST_FILES:
         raise FileError(f"A message can have {MOST_FILES} files at most.")
-    if sum(len(file.data) for file in files) > LARGEST_MESSAGE:
+    if sum(len(file.data) for file in files) + sum(file.size for file in kept) > LARGEST_MESSAGE:
         raise FileError(f"The files of a message can have {LARGEST_MESSAGE // MB} MB together.")
 
 

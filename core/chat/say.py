@@ -124,7 +124,7 @@ def edit(turn: Turn, message: Message, keep: Collection[str] | None = None) -> T
     kept = [each for each in turn.attachments.all() if keep is None or str(each.pk) in keep]
     if not text and not kept and not message.files:
         raise ChatError("Please write something.")
-    files.check_together(message.files)
+    files.check_together(message.files, kept)
     with transaction.atomic():
         attachments = [*files.again(kept), *files.store(message.files)]
         over = window.too_long(turn)

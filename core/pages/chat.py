@@ -76,9 +76,10 @@ def conversation(request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
 @may_chat
 @require_POST
 def chat_say(request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
-    """The next message, after the exchange that the form names."""
+    """The next message, after the exchange that the form names, or else the newest."""
     found = _find(request, pk)
-    parent = _turn(found, request.POST.get("parent")) if request.POST.get("parent") else None
+    named = request.POST.get("parent") or tree_of(found).newest
+    parent = _turn(found, str(named)) if named else None
     return _said(request, found, lambda: say.say(found, parent, _message(request)))
 
 

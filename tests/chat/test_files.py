@@ -14,10 +14,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from core.chat import ending, files, pdf
+from core.chat import ending, files, pdf, say
 from core.chat.errors import FileError
 from core.chat.files import Incoming, read
 from core.chat.images import size_of
+from core.chat.say import Message
 from core.execution.files import with_files
 from core.models import Attachment, Conversation, StoredFile, Turn, User
 from tests.chat.conftest import PDF, Say, png
@@ -123,6 +124,15 @@ def test_a_message_has_a_few_files_at_most() -> None:
         files.check_together([file] * 11)
     with pytest.raises(FileError, match="20 MB"):
         files.check_together([Incoming("a", "application/pdf", b"x" * 11_000_000, 1)] * 2)
+
+
+def test_what_goes_along_again_with_other_words_counts_too(chatting: Say) -> None:
+    turn = chatting("What is this?", files=[read(f"{number}.txt", b"%d" % number) for number in range(6)])
+    with pytest.raises(FileError, match="10 files"):
+        say.edit(turn, Message("And these?", [read(f"{number}.txt", b"x%d" % number) for number in range(5)], "t"))
+    kept = [str(each.pk) for each in turn.attachments.all()[:5]]
+    again = say.edit(turn, Message("And these?", [read(f"{n}.txt", b"x%d" % n) for n in range(5)], "t"), kept)
+    assert again.attachments.count() == 10
 
 
 @pytest.fixture

@@ -50,12 +50,16 @@ def test_a_chat_begins_goes_on_and_shows_what_it_cost(me: Client, ready_made: No
     first = said(
         me, reverse("chat"), text="One?", asked="fast", system=str(SystemPrompt.objects.get().pk)
     )  # fmt: skip
-    said(me, at("chat_say", first), text="Two?", parent=str(first.pk))
+    second = said(me, at("chat_say", first), text="Two?", parent=str(first.pk))
 
     page = text_of(me, at("chat_conversation", first))
     assert "One?" in page
     assert "Two?" in page
     assert "2 requests to Claude in this chat" in page
+    # A form that names no exchange goes on from the newest: Claude is to know what was said.
+    third = me.post(at("chat_say", first), {"text": "Three?", "token": uuid.uuid4().hex})
+    assert third.status_code == 302
+    assert Turn.objects.latest("pk").parent == second
     total = sum(record.amount or 0 for record in CostRecord.objects.all())
     assert total > 0
     assert first.conversation.asked == "fast"
