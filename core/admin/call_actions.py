@@ -16,11 +16,11 @@ from django.urls import reverse
 
 from core.admin.base import page, require, signed_in
 from core.costs import budgets
-from core.intake.accept import InvalidInputsError, run_again_for_owner
+from core.intake.accept import InvalidInputsError
 from core.intake.again import NotAgainError
 from core.jobs.dispatch import release
 from core.models import Call, User
-from core.operations import dealing
+from core.operations.dealing import run_for_whoever_asked
 from core.routing.estimating import estimate_asked
 from core.templatetags.admin_words import usd
 
@@ -114,7 +114,7 @@ def _say_canceled(request: HttpRequest, calls: Iterable[Call]) -> None:
 def _again(call: Call, user: User) -> Call | str:
     """The new call, which is its owner's as the old one was, or a sentence that says why there is none."""
     try:
-        return dealing.run_one_again(call, by=user) if call.dead_since else run_again_for_owner(call, by=user)
+        return run_for_whoever_asked(call, by=user)
     except InvalidInputsError:
         return "What was filled in does not fit the prompt any more."
     except budgets.OverBudgetError as error:

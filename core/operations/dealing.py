@@ -16,7 +16,7 @@ from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from core.costs.budgets import OverBudgetError
-from core.intake.accept import InvalidInputsError, accept
+from core.intake.accept import InvalidInputsError, accept, run_again_for_owner
 from core.intake.again import Again, NotAgainError, close_letters, resendable
 from core.intake.requests import Asking, NotAllowedError, accept_request
 from core.intake.storing import UnreadableRequestError
@@ -56,6 +56,14 @@ def run_again(letters: Iterable[Call], *, by: User, per_minute: int | None = Non
         else:
             done.started, done.last_at = done.started + 1, at
     return done
+
+
+def run_for_whoever_asked(call: Call, *, by: User) -> Call:
+    """Run it again as `by` wishes, be it a dead letter or not; theirs who asked are its answer and its cost.
+
+    Raises what `run_one_again` and `run_again_for_owner` do.
+    """
+    return run_one_again(call, by=by) if call.dead_since else run_again_for_owner(call, by=by)
 
 
 def _last_to_begin() -> dt.datetime | None:

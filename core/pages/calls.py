@@ -23,7 +23,7 @@ from core.jobs.dispatch import dispatch_again, queue_of
 from core.jobs.pausing import is_paused
 from core.live.channel import text_so_far
 from core.models import Call, ClaudeModel, Conversation, CostRecord, FailedAttempt, Turn
-from core.operations import dealing
+from core.operations.dealing import run_for_whoever_asked
 from core.pages import access, answers, words
 from core.pages.budgets import refused
 from core.pages.errors import helpful_404
@@ -171,9 +171,7 @@ def _again(request: HttpRequest, found: Call) -> Call:
     visitor = access.signed_in(request)
     if visitor is None or access.is_own(request, found):
         return accept.run_again(found, user=visitor)
-    if found.dead_since:
-        return dealing.run_one_again(found, by=visitor)
-    return accept.run_again_for_owner(found, by=visitor)
+    return run_for_whoever_asked(found, by=visitor)
 
 
 def _run_again_as(request: HttpRequest, found: Call) -> Call | None:

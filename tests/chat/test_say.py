@@ -190,15 +190,21 @@ def test_a_file_that_is_not_kept_any_more_does_not_stop_the_chat(chatting: Say, 
     assert answer(turn).call.status == Call.Status.SUCCEEDED
 
 
+def after_four(chatting: Say, words: str) -> Turn:
+    """The last of four exchanges, each with its number in these words."""
+    turn = None
+    for number in range(4):
+        turn = chatting(words.format(number), after=turn)
+    assert turn is not None
+    return turn
+
+
 class TestTooLong:
     """Claude says that it is too long, where by our own count it is not."""
 
     @pytest.fixture
     def refused(self, chatting: Say) -> Turn:
-        turn = None
-        for number in range(4):
-            turn = chatting(f"{number}?", after=turn)
-        assert turn is not None
+        turn = after_four(chatting, "{}?")
         said = 'type=invalid_request_error message="prompt is too long: 210000 tokens > 200000 maximum"'
         refused = chatting(f"[[simulate: status=400 {said}]] And now?", after=turn)
         assert window.too_long(refused)
@@ -233,11 +239,7 @@ class TestFull:
 
     @pytest.fixture
     def long(self, chatting: Say) -> Turn:
-        turn = None
-        for number in range(4):
-            turn = chatting(f'[[simulate: answer="Yes, {number}."]] {number} {"word " * 150}', after=turn)
-        assert turn is not None
-        return turn
+        return after_four(chatting, '[[simulate: answer="Yes, {0}."]] {0} ' + "word " * 150)
 
     def test_what_does_not_fit_is_a_persons_decision(self, chatting: Say, long: Turn) -> None:
         with pytest.raises(FullError, match="summary"):
