@@ -11,7 +11,6 @@ from django.urls import reverse
 
 from core.admin.base import page, require
 from core.execution.breaker import reset, states
-from core.operations import standing
 
 if TYPE_CHECKING:
     from core.admin.fallbacks import FallbackChainAdmin
@@ -30,7 +29,7 @@ def breakers(request: HttpRequest, model_admin: FallbackChainAdmin) -> HttpRespo
         "admin/core/breaker/list.html",
         None,
         title="Breakers",
-        breakers=standing.breakers(),
+        breakers=states(),
         may_reset=may_reset,
         failures=settings.BREAKER_FAILURES,
         seconds=settings.BREAKER_SECONDS,

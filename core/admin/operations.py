@@ -12,6 +12,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
 from core.admin.base import ModelAdmin, ReadOnly, page, require, signed_in
+from core.execution.breaker import states
 from core.jobs.lateness import task_stands
 from core.jobs.pausing import pause, queue_names, resume
 from core.jobs.regular import TASKS, run_now
@@ -119,7 +120,7 @@ def _standing(request: HttpRequest) -> dict[str, Any]:
         "in_flight": standing.in_flight(),
         "later": standing.later(),
         "limits": standing.rate_limits(),
-        "breakers": standing.breakers(),
+        "breakers": states(),
         "alarms": _alarms(queues, tasks, alive),
         "may_pause": may("core.pause_queue"),
         "may_run": may("core.run_housekeeping"),

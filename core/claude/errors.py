@@ -22,8 +22,8 @@ SPEND_LIMIT_CODES = frozenset({"enforced_spend_limit_reached", "contract_spend_l
 SPEND_LIMIT_WORDS = "You have reached your specified"
 _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?: at (\d{2}:\d{2}))?")
 
-# Seconds. Nobody means a longer one, and a call that waits for years is a lost one.
-LONGEST_RETRY_AFTER = 86_400.0
+# Seconds. Longer than any call may be tried, so that what is cut to it lets nothing begin early: the call ends instead.
+LONGEST_RETRY_AFTER = 31 * 86_400.0
 SOONEST_END = dt.timedelta(minutes=5)
 
 
@@ -178,5 +178,7 @@ def _retry_after(headers: Any) -> float | None:
             return min(max(0.0, seconds), LONGEST_RETRY_AFTER) if math.isfinite(seconds) else None
         with contextlib.suppress(ValueError):
             at = parsedate_to_datetime(raw)
+            # «-0000» says UTC without a zone.
+            at = at if at.tzinfo else at.replace(tzinfo=dt.UTC)
             return min(max(0.0, (at - dt.datetime.now(dt.UTC)).total_seconds()), LONGEST_RETRY_AFTER)
     return None

@@ -77,6 +77,11 @@ class Board:
                 self._probes[model] = time.monotonic() + seconds
             return free
 
+    def probed(self, model: str) -> bool:
+        """Whether somebody is trying a model that failed, as far as that can be known."""
+        found = self._ask(lambda server: bool(server.exists(f"{KEY}:probe:{model}")))
+        return self._probes.get(model, 0.0) > time.monotonic() if found is None else found
+
     def give_probe_back(self, model: str) -> None:
         with self._changing:
             self._probes.pop(model, None)

@@ -16,18 +16,20 @@ import pybreaker
 from django.conf import settings
 
 from core.claude.errors import ClaudeError
-from core.execution.board import Board
+from core.execution.board import Board, Standing
 
 # Seconds that the clocks of two machines may differ.
 CLOCKS_DIFFER = 5.0
 CLOSED, HALF_OPEN, OPEN = pybreaker.STATE_CLOSED, pybreaker.STATE_HALF_OPEN, pybreaker.STATE_OPEN
+# To whoever looks: its time is over and nobody tries the model now, so that the next request does.
+OVER = "over"
 
 board = Board()
 
 
 @dataclass(frozen=True)
 class BreakerState:
-    """One model's breaker: `state` is closed, open or half-open."""
+    """One model's breaker: `state` is closed, open, half-open or over."""
 
     model: str
     state: str
@@ -117,9 +119,18 @@ def _left(opened_at: float | None) -> float:
 def _state_of(model: str) -> BreakerState:
     standing = board.of(model)
     opened_at = None if standing.opened_at is None else dt.datetime.fromtimestamp(standing.opened_at, dt.UTC)
-    is_open = standing.state == OPEN and opened_at is not None
-    reopens_at = opened_at + dt.timedelta(seconds=settings.BREAKER_SECONDS) if is_open and opened_at else None
-    return BreakerState(model, standing.state, standing.failures, opened_at, reopens_at)
+    state = _state_now(model, standing)
+    reopens_at = opened_at + dt.timedelta(seconds=settings.BREAKER_SECONDS) if opened_at and state == OPEN else None
+    return BreakerState(model, state, standing.failures, opened_at, reopens_at)
+
+
+def _state_now(model: str, standing: Standing) -> str:
+    """Without the next request, which would change it, and although whoever tried the model may have died."""
+    if standing.state == OPEN:
+        return OPEN if _left(standing.opened_at) > 0 else OVER
+    if standing.state == HALF_OPEN:
+        return HALF_OPEN if board.probed(model) else OVER
+    return CLOSED
 
 
 @lru_cache(maxsize=100)

@@ -35,7 +35,7 @@ GRACE = dt.timedelta(seconds=5)
 ABANDONED = dt.timedelta(minutes=5)
 MOST_AT_ONCE = 1000
 # Of a call's row; its texts may be long.
-ENOUGH = ("pk", "status", "door", "dispatched_at")
+ENOUGH = ("pk", "status", "door", "dispatched_at", "queued_since")
 # Seconds between two looks: for what is due, for what the queue forgot, for what budgets still hold.
 DUE, FORGOTTEN, HELD = 1.0, 4.0, 30.0
 

@@ -30,8 +30,10 @@ from core.jobs import calls
 from core.jobs.alarms import Lookout
 from core.jobs.dispatch import call_of, dispatch_again
 from core.jobs.noted import Noted
+from core.jobs.once import keep_few
 from core.jobs.pausing import Pauses
 from core.jobs.places import Places
+from core.jobs.regular import HOUSEKEEPING
 from core.jobs.sweeper import Sweeper
 from core.live.outbox import outbox
 
@@ -222,11 +224,15 @@ class CallWorker(BaseWorker):
                 beat_at = time.monotonic() + BEAT
                 self._beat()
                 if time.monotonic() > self._clean_from and self.should_run_maintenance_tasks:
-                    self.run_maintenance_tasks()  # type: ignore[no-untyped-call]
+                    self.run_maintenance_tasks()
             except redis.RedisError as error:
                 self._redis_is_away(error)
             except Exception:
                 log.exception("the worker's sign of life")
+
+    def run_maintenance_tasks(self) -> None:
+        super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
+        keep_few(HOUSEKEEPING)
 
     def _beat(self) -> None:
         """One round trip for the worker and all that it runs."""

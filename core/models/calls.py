@@ -146,7 +146,7 @@ class CallQuerySet(models.QuerySet["Call"]):
 _CLAIM = """
     UPDATE core_call SET status = 'running', lease_token = %s, lease_until = {lease}, started_at = %s,
         tried_since = COALESCE(tried_since, %s),
-        attempt = attempt + 1, sent_at = NULL, classifying = '', not_before = NULL, parked = false
+        attempt = attempt + 1, sent_at = NULL, classifying = '', not_before = NULL, parked = false, queued_since = NULL
     WHERE id = %s AND (status = 'queued' OR (status = 'waiting' AND not_before <= %s)) AND lane <> 'batch'"""
 
 
@@ -225,6 +225,8 @@ class Call(models.Model):
     status = models.CharField(max_length=20, choices=Status.choices, default=Status.QUEUED)
     attempt = models.PositiveSmallIntegerField("attempts", default=0)
     dispatched_at = models.DateTimeField("put into the queue", default=timezone.now, editable=False)
+    # Of one that the queue lost and that was put there again: since when it has waited there in all.
+    queued_since = models.DateTimeField(null=True, blank=True, editable=False)
     not_before = models.DateTimeField("not before", null=True, blank=True)
     parked = models.BooleanField("held by a spend limit", default=False, editable=False)
     lease_token = models.CharField(max_length=16, blank=True, editable=False)
@@ -293,6 +295,7 @@ class Call(models.Model):
             ),
             # Only what waits or runs has these; a condition on the status is one that SQLite would not see through.
             models.Index(fields=["not_before"], name="call_waiting", condition=Q(not_before__isnull=False)),
+            models.Index(fields=["queued_since"], name="call_put_again", condition=Q(queued_since__isnull=False)),
             models.Index(fields=["lease_until"], name="call_lease", condition=Q(lease_until__isnull=False)),
             models.Index(
                 fields=["error_type", "model", "dead_since"],
@@ -490,7 +493,7 @@ class Call(models.Model):
         return self._change(held, status=self.Status.QUEUED, **self._at_once())
 
     def _at_once(self) -> dict[str, Any]:
-        return {"not_before": None, "parked": False, "dispatched_at": timezone.now()}
+        return {"not_before": None, "parked": False, "dispatched_at": timezone.now(), "queued_since": None}
 
     def hand_back(self) -> bool:
         """Let another process run it, where nothing of this attempt was sent: then it was none."""
@@ -564,12 +567,15 @@ class Call(models.Model):
 
     def mark_dispatched(self) -> bool:
         """Note that it is put into the queue once more, which only one process does."""
-        unstarted = Q(status=self.Status.QUEUED, dispatched_at=self.dispatched_at)
-        return self._change(unstarted, dispatched_at=timezone.now())
+        unstarted, now = Q(status=self.Status.QUEUED, dispatched_at=self.dispatched_at), timezone.now()
+        # Never later than now, whatever the clock said when it came into the queue.
+        return self._change(
+            unstarted, dispatched_at=now, queued_since=self.queued_since or min(self.dispatched_at, now)
+        )
 
     def cancel(self) -> bool:
         """Cancel what has not been sent; what is already at work runs to its end."""
-        return self._change(Q(status__in=self.UNSENT), status=self.Status.CANCELED, **self._ended())
+        return self._change(Q(status__in=self.UNSENT), status=self.Status.CANCELED, queued_since=None, **self._ended())
 
     def _ended(self, status: str = "") -> dict[str, Any]:
         now = timezone.now()

@@ -15,7 +15,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
-from core.execution.breaker import HALF_OPEN, OPEN
+from core.execution.breaker import HALF_OPEN, OPEN, states
 from core.hints.remembered import Remembered
 from core.jobs.lateness import task_stands
 from core.jobs.workers import serving, workers_alive
@@ -97,7 +97,7 @@ def _limits() -> Iterator[Metric]:
 
 
 def _breakers() -> Iterator[Metric]:
-    opened = [([one.model], float(one.state in {OPEN, HALF_OPEN})) for one in standing.breakers()]
+    opened = [([one.model], float(one.state in {OPEN, HALF_OPEN})) for one in states()]
     yield _gauge("breaker_open", "1 where a model is left alone, or tried by one call", ["model"], opened)
 
 

@@ -7,7 +7,7 @@ know (workers, what is left of rate limits, breakers) is None while it is away.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +15,6 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from core.costs.windows import untouched
-from core.execution.breaker import OPEN, BreakerState, is_open, states
 from core.execution.headroom import Headroom, headroom
 from core.jobs.dispatch import BULK, CALLS
 from core.jobs.pausing import queue_names
@@ -33,8 +32,6 @@ MOST_BUDGETS = 50
 MOST_WINDOWS = 5000
 # A queue whose oldest has waited so long, although it is not paused, wants somebody's attention.
 LONG_WAIT = dt.timedelta(minutes=5)
-# A breaker's state when its time is over and nobody has asked its model since: the next request tries it.
-OVER = "over"
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,7 @@ def queues() -> list[QueueStand]:
     jobs = queued_jobs() or {}
     stands = []
     for name in queue_names():
-        counted = [_counted(rows, field) for rows, field in _WAITING[name]()]
+        counted = [_counted(rows, *fields) for rows, fields in _WAITING[name]()]
         oldest = min((since for _, since in counted if since is not None), default=None)
         number = sum(number for number, _ in counted)
         stands.append(QueueStand(name, number, oldest, pauses.get(name), jobs.get(name)))
@@ -111,11 +108,6 @@ def rate_limits() -> list[Headroom] | None:
     return headroom(ClaudeModel.objects.values_list("pk", flat=True))
 
 
-def breakers() -> list[BreakerState]:
-    """Of all models that failed lately; one that is open by its record alone, as nobody asked since, is `OVER`."""
-    return [replace(each, state=OVER) if each.state == OPEN and not is_open(each.model) else each for each in states()]
-
-
 def spend() -> Spend:
     day = timezone.localdate()
     windows = BudgetWindow.objects.filter(budget__active=True, first_day__lte=day).filter(
@@ -136,10 +128,15 @@ def _share(window: BudgetWindow) -> Decimal:
     return window.spent / window.limit if window.limit else Decimal(1)
 
 
-def _counted(rows: QuerySet[Any], field: str) -> tuple[int, dt.datetime | None]:
+def _counted(rows: QuerySet[Any], *fields: str) -> tuple[int, dt.datetime | None]:
+    """How many, and the earliest that any of these fields tells."""
     number = rows[:MOST_COUNTED].count()
-    # In the order of an index, so that only one row is read.
-    return number, (rows.order_by(field).values_list(field, flat=True).first() if number else None)
+    return number, min(filter(None, (_first(rows, field) for field in fields)), default=None) if number else None
+
+
+def _first(rows: QuerySet[Any], field: str) -> dt.datetime | None:
+    """In the order of an index, so that only one row is read."""
+    return rows.filter(**{f"{field}__isnull": False}).order_by(field).values_list(field, flat=True).first()
 
 
 def _calls(*, bulk: bool) -> CallQuerySet:
@@ -147,11 +144,11 @@ def _calls(*, bulk: bool) -> CallQuerySet:
     return queued.of_bulk(bulk=bulk)
 
 
+# What a call that was put into the queue again waited there before is not forgotten.
+_SINCE = ("dispatched_at", "queued_since")
+
 _WAITING: dict[str, Any] = {
-    CALLS: lambda: [(_calls(bulk=False), "dispatched_at")],
-    BULK: lambda: [
-        (_calls(bulk=True), "dispatched_at"),
-        (BatchPart.objects.due(timezone.now()).order_by(), "next_at"),
-    ],
-    HOUSEKEEPING: lambda: [(RegularTask.objects.due(timezone.now()).order_by(), "next_at")],
+    CALLS: lambda: [(_calls(bulk=False), _SINCE)],
+    BULK: lambda: [(_calls(bulk=True), _SINCE), (BatchPart.objects.due(timezone.now()).order_by(), ("next_at",))],
+    HOUSEKEEPING: lambda: [(RegularTask.objects.due(timezone.now()).order_by(), ("next_at",))],
 }

@@ -90,10 +90,28 @@ def half_open() -> None:
 def test_after_a_while_one_call_tries_it_and_its_answer_closes_it(soon: None) -> None:
     half_open()
 
-    assert [state.state for state in breaker.states()] == ["half-open"]
     assert breaker.seconds_closed_to(MODEL) > 0, "there is one that tries already"
     breaker.note_answer(MODEL)
     assert [breaker.seconds_closed_to(MODEL) for _ in range(3)] == [0, 0, 0]
+
+
+def test_one_that_nobody_asks_any_more_is_not_called_open(settings: Settings) -> None:
+    fail(5)
+    assert [each.state for each in breaker.states()] == [breaker.OPEN]
+    breaker.board.change(MODEL, opened_at=time.time() - 60)
+    assert [each.state for each in breaker.states()] == [breaker.OVER]
+
+
+def test_whoever_died_while_it_tried_leaves_none_half_open(settings: Settings) -> None:
+    fail(5)
+    breaker.board.change(MODEL, opened_at=time.time() - 60)
+    assert breaker.seconds_closed_to(MODEL) == 0, "it tries"
+    assert [each.state for each in breaker.states()] == [breaker.HALF_OPEN]
+
+    # What remains when its time is over and it never told how that went.
+    breaker.board.give_probe_back(MODEL)
+
+    assert [each.state for each in breaker.states()] == [breaker.OVER]
 
 
 def test_a_clock_put_back_leaves_no_model_alone_for_as_much_longer() -> None:

@@ -421,8 +421,8 @@ def test_a_version_keeps_what_it_was_taken_from(prompt: Prompt, ask: Ask) -> Non
     assert prompt.published == version
 
 
-@pytest.mark.parametrize(("header", "least", "most"), [("inf", 2, 4), ("99999999999", 86_399, 86_402), ("-5", 0, 1)])
-def test_a_senseless_wait_neither_breaks_the_call_nor_hides_it_for_years(
+@pytest.mark.parametrize(("header", "least", "most"), [("inf", 2, 4), ("172800", 172_800, 172_802), ("-5", 0, 1)])
+def test_a_long_wait_is_kept_to_and_a_senseless_one_does_not_break_the_call(
     ask: Ask, simulator: Simulator, settings: Settings, header: str, least: float, most: float
 ) -> None:
     settings.CALL_GIVE_UP_AFTER = 3 * 1440
@@ -435,6 +435,19 @@ def test_a_senseless_wait_neither_breaks_the_call_nor_hides_it_for_years(
     assert call.status == Call.Status.WAITING
     assert call.not_before is not None
     assert least <= (call.not_before - before).total_seconds() <= most
+    assert not CostRecord.objects.exists()
+
+
+def test_a_wait_for_years_is_told_at_once_instead_of_hiding_the_call(
+    ask: Ask, simulator: Simulator, settings: Settings
+) -> None:
+    settings.CALL_GIVE_UP_AFTER = 30 * 1440
+    call = ask("[[simulate: status=429 retry-after=99999999999]] text")
+
+    run_call(call.pk)
+
+    call.refresh_from_db()
+    assert (call.status, call.attempt) == (Call.Status.DEAD, 1)
     assert not CostRecord.objects.exists()
 
 

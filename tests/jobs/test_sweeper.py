@@ -22,6 +22,7 @@ from core.jobs import sweeper
 from core.jobs.dispatch import dispatch_again, in_queue, job_id_of, queue
 from core.jobs.sweeper import FORGOTTEN, Sweeper, Swept, sweep
 from core.models import Budget, Call, CostRecord, IdempotencyToken, Prompt, Reservation, User
+from core.operations import standing
 
 Ask = Callable[[], Call]
 
@@ -265,6 +266,38 @@ def test_a_waiting_call_is_queued_when_its_time_has_come(ask: Ask) -> None:
     assert sweep() == Swept(dispatched=1)
     in_order = [job_id_of(each.pk) for each in (call, *others)]
     assert queue().job_ids == in_order, "it has waited, so it is before those that came meanwhile"
+
+
+def test_since_when_a_call_waits_is_remembered_however_often_redis_loses_it(ask: Ask) -> None:
+    call = ask()
+    age(call, 3600)
+    since = Call.objects.get(pk=call.pk).dispatched_at
+    for _ in range(3):
+        redis.Redis.from_url(django_settings.REDIS_URL).flushall()
+        assert sweep() == Swept(dispatched=1)
+        assert standing.queues()[0].oldest == since
+        Call.objects.filter(pk=call.pk).update(dispatched_at=timezone.now() - dt.timedelta(seconds=6))
+
+    claimed = Call.objects.claim(call.pk, dt.timedelta(seconds=30))
+
+    assert claimed is not None
+    assert claimed.queued_since is None
+    assert claimed.hand_back()
+    now = standing.queues()[0].oldest
+    assert now is not None
+    assert now > since + dt.timedelta(minutes=59), "a worker had it meanwhile"
+
+
+def test_a_clock_put_back_makes_no_call_wait_since_tomorrow(ask: Ask) -> None:
+    call = ask()
+    redis.Redis.from_url(django_settings.REDIS_URL).flushall()
+    age(call, -86_400)
+
+    assert sweep() == Swept(dispatched=1)
+
+    oldest = standing.queues()[0].oldest
+    assert oldest is not None
+    assert oldest <= timezone.now()
 
 
 def test_the_command_says_what_it_did(ask: Ask, capsys: pytest.CaptureFixture[str]) -> None:

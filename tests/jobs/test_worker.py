@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import django_rq
 import pytest
 import redis
 from django.db import OperationalError, connection, connections
@@ -28,6 +29,8 @@ from core.hints.connection import quick_redis
 from core.intake.accept import accept
 from core.jobs import calls
 from core.jobs.dispatch import BULK, dispatch_again, in_queue, queue
+from core.jobs.once import MOST_KEPT
+from core.jobs.regular import HOUSEKEEPING, RUN_DUE
 from core.jobs.worker import CallWorker
 from core.models import Call, CostRecord, FailedAttempt, Prompt, User
 from core.simulator.server import Simulator
@@ -328,3 +331,17 @@ def test_what_was_sent_is_not_simply_handed_back(ask: Ask) -> None:
     claimed.mark_sent("claude-haiku-5-5", "as the prompt says")
 
     assert not claimed.hand_back()
+
+
+def test_the_clock_fills_no_queue_that_nobody_may_take_from() -> None:
+    paused = django_rq.get_queue(HOUSEKEEPING)
+    paused.connection.delete(paused.key)
+    for _ in range(MOST_KEPT + 30):
+        paused.push_job_id("expired")
+    last = paused.enqueue(RUN_DUE)
+    worker = made()
+
+    worker.run_maintenance_tasks()
+
+    assert paused.count == MOST_KEPT
+    assert paused.job_ids[-1] == last.id

@@ -131,10 +131,13 @@ def test_workers_are_told_for_each_queue_so_that_one_for_another_hides_no_absenc
 
 def test_a_breaker_whose_time_is_over_is_open_no_more_though_nobody_asks_its_model(scraped: object) -> None:
     now = timezone.now().timestamp()
-    for model, state, opened_at in (("over", "open", now - 7200), ("alone", "open", now), ("tried", "half-open", now)):
-        breaker.board.change(model, state=state, failures=5, opened_at=opened_at)
+    for model, opened_at in (("over", now - 7200), ("alone", now), ("tried", now - 7200), ("left", now - 7200)):
+        breaker.board.change(model, state="open", failures=5, opened_at=opened_at)
+    assert [breaker.seconds_closed_to(model) for model in ("tried", "left")] == [0, 0]
+    # Its process died, and the time in which nobody else tries the model is over.
+    breaker.board.give_probe_back("left")
     found = scraped()  # type: ignore[operator]
-    assert [found["breaker_open", model] for model in ("over", "alone", "tried")] == [0, 1, 1]
+    assert [found["breaker_open", model] for model in ("over", "alone", "tried", "left")] == [0, 1, 1, 0]
 
 
 def test_a_redis_that_is_gone_is_told_and_changes_no_other_number(
