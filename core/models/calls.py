@@ -91,9 +91,13 @@ class CallQuerySet(models.QuerySet["Call"]):
         return waiting.order_by("not_before")
 
     def to_sweep(self, until: dt.datetime) -> CallQuerySet:
-        """What wants a sweeper: waiting calls that are due until then, and lost ones. Two indexes answer it."""
+        """What wants a sweeper: lost calls, and waiting ones that are due until then, the longest first.
+
+        Two indexes answer it.
+        """
         waiting = Q(not_before__lte=until, status=Call.Status.WAITING, lane=Call.Lane.QUEUE)
-        return self.filter(waiting | Q(status=Call.Status.RUNNING, lease_until__lt=clock.after())).order_by()
+        lost = Q(status=Call.Status.RUNNING, lease_until__lt=clock.after())
+        return self.filter(waiting | lost).order_by(F("lease_until").asc(nulls_last=True), "not_before")
 
     def lost(self) -> CallQuerySet:
         """Running calls whose process has not renewed its lease, by the clock of the database."""

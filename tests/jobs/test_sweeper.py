@@ -83,6 +83,26 @@ def test_what_a_worker_has_taken_and_is_about_to_claim_is_not_queued_again(ask: 
     assert in_queue() == {job_id_of(call.pk)}
 
 
+def test_however_many_are_due_a_lost_call_is_seen_and_whoever_waited_longest_goes_first(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeper, "MOST_AT_ONCE", 3)
+    due = [ask() for _ in range(5)]
+    redis.Redis.from_url(django_settings.REDIS_URL).flushall()
+    for minutes, call in enumerate(due, start=1):
+        at = timezone.now() - dt.timedelta(minutes=minutes)
+        Call.objects.filter(pk=call.pk).update(status=Call.Status.WAITING, not_before=at, dispatched_at=at)
+    lost = ask()
+    lose(lost, sent=False)
+
+    Sweeper(threading.Event()).round(time.monotonic())
+
+    lost.refresh_from_db()
+    assert lost.status == Call.Status.QUEUED
+    started = Call.objects.filter(pk__in=[call.pk for call in due], status=Call.Status.QUEUED)
+    assert set(started) == set(due[-2:]), "those that were due first"
+
+
 def test_a_call_that_redis_forgot_is_queued_again(ask: Ask) -> None:
     call = ask()
     redis.Redis.from_url(django_settings.REDIS_URL).flushall()
