@@ -38,12 +38,12 @@ class Exchange:
 
 
 def settle(call: Call, exchange: Exchange | None, end: Callable[[], bool]) -> bool:
-    """Change the call's state and book its exchange, both or neither.
+    """Change the call's state and book its exchange, both or neither; where it is neither, the object is as it was.
 
     `end` is one of the call's state changes. Where it answers False, because this process held on to the call for too
     long and lost it, the cost is booked all the same: it was spent. Answers what `end` answered.
     """
-    with transaction.atomic():
+    with direct.as_it_was(call), transaction.atomic():
         applied = end()
         if exchange is not None:
             # A change that applied has locked the call's row.

@@ -6,7 +6,8 @@ Django builds a statement from a queryset each time it runs, which takes several
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -171,6 +172,21 @@ class Change(NamedTuple):
         """Give the object what the row has."""
         for name, value in self.values.items():
             setattr(self.row, name, value)
+
+
+@contextmanager
+def as_it_was(row: Model) -> Iterator[None]:
+    """Where the block fails, and its transaction is undone, the object says again what it said before.
+
+    Whoever does it once more would ask for a row that there never was.
+    """
+    before = dict(vars(row))
+    try:
+        yield
+    except BaseException:
+        vars(row).clear()
+        vars(row).update(before)
+        raise
 
 
 class _Given:

@@ -477,3 +477,28 @@ def test_an_answer_waits_for_a_database_that_is_away(ask: Ask, empty_bill: Simul
 
     assert outcome.status == Call.Status.SUCCEEDED
     assert CostRecord.objects.get().amount == bill_of(empty_bill)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("directive", ["status=529 retry-after=40", "spend-limit"])
+def test_a_refusal_waits_as_long_as_it_says_where_the_database_goes_in_the_middle_of_noting_it(
+    ask: Ask, simulator: Simulator, directive: str
+) -> None:
+    """What the broken transaction had written is undone, so the second one finds the call under its lease."""
+    call = ask(f"[[simulate: {directive}]] text")
+    failures = iter([OperationalError("terminating connection due to administrator command")])
+
+    def fail_once(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        for failure in failures if sql.startswith("INSERT") and "core_failedattempt" in sql else ():
+            raise failure
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(fail_once):
+        outcome = run_call(call.pk)
+
+    call.refresh_from_db()
+    assert outcome.status == call.status == Call.Status.WAITING
+    assert call.not_before is not None
+    assert (call.not_before - timezone.now()).total_seconds() > 30
+    assert call.failed_attempts.count() == 1
+    assert not CostRecord.objects.exists()
