@@ -19,6 +19,8 @@ from core.models import Call, CostRecord, FailedAttempt
 log = logging.getLogger(__name__)
 
 LOST = "worker_lost"
+# What changes while a process runs a call.
+_NEEDED = ["status", "lane", "attempt", "model", "sent_at", "classifying", "lease_token", "lease_until"]
 
 
 def recover(call: Call) -> str:
@@ -27,8 +29,10 @@ def recover(call: Call) -> str:
     A request that had been sent may be billed although its answer is gone, so its unknown cost is booked; so may the
     question to a classifier.
     """
-    sent, asking = call.sent_at is not None, bool(call.classifying)
     with transaction.atomic():
+        # As it is now: since it was found, its process may have sent it.
+        call.refresh_from_db(fields=_NEEDED, from_queryset=Call.objects.select_for_update(no_key=True))
+        sent, asking = call.sent_at is not None, bool(call.classifying)
         again = may_be_recovered(call, billed=sent) and (not (sent or asking) or budgets.hold_another(call))
         end = call.give_back if again else partial(call.give_up, lost_error())
         # Booked only if the call really was ours to take: otherwise its process will book what it knows.

@@ -24,7 +24,7 @@ from rq.job import Job
 from rq.worker import BaseWorker, WorkerStatus
 
 from core.execution.lease import kept
-from core.execution.recovery import hand_back
+from core.execution.recovery import hand_back, recover
 from core.hints.connection import quick_redis
 from core.intake.accept import accept
 from core.jobs import calls
@@ -345,3 +345,18 @@ def test_the_clock_fills_no_queue_that_nobody_may_take_from() -> None:
 
     assert paused.count == MOST_KEPT
     assert paused.job_ids[-1] == last.id
+
+
+def test_what_is_sent_while_a_worker_hands_back_its_calls_has_an_unknown_cost(ask: Ask) -> None:
+    """A worker that ends hands back hundreds, one after another; its threads do not stand still meanwhile."""
+    claimed = Call.objects.claim(ask().pk, dt.timedelta(seconds=30))
+    assert claimed is not None
+    found_before = Call.objects.get(pk=claimed.pk)
+    claimed.mark_sent("claude-haiku-5-5", "as the prompt says")
+
+    assert not found_before.hand_back()
+    assert found_before.abandon()
+    assert recover(found_before) == Call.Status.QUEUED
+
+    assert CostRecord.objects.get(call=claimed).amount is None
+    assert FailedAttempt.objects.get(call=claimed).error_type == "worker_lost"
