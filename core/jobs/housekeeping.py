@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.costs import prices
 from core.jobs.reconciling import reconcile_recent
-from core.jobs.sweeper import sweep
+from core.jobs.sweeper import sweep_from_outside
 from core.reports.rollups import roll_up_all
 from core.routing.catalogue import sync_models
 from core.routing.classify import forget_old
@@ -37,5 +37,5 @@ def roll_up_costs() -> str:
 
 def sweep_once() -> str:
     """One round of the sweeper."""
-    swept = sweep()
+    swept = sweep_from_outside()
     return f"{swept.recovered} taken from lost workers, {swept.dispatched} queued again"

@@ -12,7 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
-from core.execution.lease import lease_time
+from core.execution.lease import kept, lease_time
+from core.jobs.housekeeping import sweep_once
 from core.jobs.sweeper import Steady, Sweeper, sweep
 from core.models import Call, CostRecord, clock
 
@@ -33,6 +34,13 @@ def running(db: None, settings: Settings) -> Call:
 def status(call: Call) -> str:
     call.refresh_from_db()
     return call.status
+
+
+def wait_until_nothing_looks_lost() -> None:
+    deadline = time.monotonic() + 10
+    while Call.objects.lost().exists():
+        assert time.monotonic() < deadline, "nobody renewed it"
+        time.sleep(0.05)
 
 
 class Clock:
@@ -79,6 +87,32 @@ def test_after_a_clock_was_put_forward_a_lost_call_is_still_found(running: Call)
 
     assert status(running) == Call.Status.QUEUED
     assert CostRecord.objects.unknown().count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("who", ["the regular task", "a worker that begins"])
+def test_after_an_outage_nobody_who_did_not_watch_takes_a_call_whose_process_lives(running: Call, who: str) -> None:
+    """Nobody could renew its lease while the database was away, or its clock jumped; its process will in a moment."""
+    with kept(running):
+        Clock().jump(HOUR, running)
+        if who == "the regular task":
+            assert sweep_once() == "0 taken from lost workers, 0 queued again"
+        else:
+            over = threading.Event()
+            sweeper = Sweeper(over)
+            sweeper.start()
+            wait_until_nothing_looks_lost()
+            over.set()
+            sweeper.join()
+
+    assert status(running) == Call.Status.RUNNING
+    assert not CostRecord.objects.exists()
+
+
+def test_the_regular_task_takes_a_call_whose_process_is_gone(running: Call) -> None:
+    Clock().jump(HOUR, running)
+
+    assert sweep_once() == "1 taken from lost workers, 0 queued again"
 
 
 def test_a_clock_put_back_does_not_keep_a_lost_call_for_as_long(running: Call) -> None:
