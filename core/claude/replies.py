@@ -108,9 +108,10 @@ def _parsed(parts: str) -> Any:
 
 
 def storable(value: Any) -> Any:
-    """`value` as every database can keep it: PostgreSQL refuses the character NUL, which an answer may hold."""
+    """`value` as every database can keep it: without the character NUL and halves of characters, which JSON can name."""
     if isinstance(value, str):
-        return value.replace("\x00", "\ufffd")
+        whole = value if value.isascii() else value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return whole.replace("\x00", "\ufffd")
     if isinstance(value, list):
         return [storable(item) for item in value]
     if isinstance(value, dict):
