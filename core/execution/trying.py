@@ -65,11 +65,16 @@ def _show(model: str, answering: client.Answering, showing: Showing) -> None:
                 raise left()
 
 
+def _is_rate_limit(error: ClaudeError) -> bool:
+    """Also where something before Claude says so in words of its own; a spend limit is none."""
+    return error.retryable and (error.type == "rate_limit_error" or error.status == 429)
+
+
 def _tell(model: str, error: ClaudeError | None) -> None:
     if error is None:
         breaker.note_answer(model)
     else:
         breaker.note_error(model, error)
         pacing.learn(model, error.headers)
-    if error is not None and error.type == "rate_limit_error" and error.retryable:
+    if error is not None and _is_rate_limit(error):
         pacing.slow_down(model, FIRST_WAIT if error.retry_after is None else error.retry_after)
