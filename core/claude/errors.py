@@ -22,6 +22,8 @@ SPEND_LIMIT_CODES = frozenset({"enforced_spend_limit_reached", "contract_spend_l
 SPEND_LIMIT_WORDS = "You have reached your specified"
 _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?: at (\d{2}:\d{2}))?")
 
+# Characters of an error's type that are kept with a call.
+LONGEST_TYPE = 60
 # Seconds. Longer than any call may be tried, so that what is cut to it lets nothing begin early: the call ends instead.
 LONGEST_RETRY_AFTER = 31 * 86_400.0
 SOONEST_END = dt.timedelta(minutes=5)
@@ -88,7 +90,7 @@ def translated() -> Iterator[None]:
 def from_status(error: anthropic.APIStatusError) -> ClaudeError:
     """An answer with an error status. None of these is billed."""
     status = error.status_code
-    kind = str(error.type or "api_error")
+    kind = str(error.type or "api_error")[:LONGEST_TYPE]
     passing = status in {408, 409, 429} or status >= 500
     message = error.api_message or error.message
     of_workspace = status == 400 and is_spend_limit(message)
@@ -127,7 +129,7 @@ def end_of_limit(message: str, now: dt.datetime) -> dt.datetime:
 def from_event(event: dict[str, Any], request_id: str) -> ClaudeError:
     """An `error` event in a stream that had begun well: what was written until then is billed."""
     error = event.get("error") or {}
-    kind = str(error.get("type") or "api_error")
+    kind = str(error.get("type") or "api_error")[:LONGEST_TYPE]
     return ClaudeError(
         type=kind,
         message=str(error.get("message") or "The answer broke off."),
@@ -178,7 +180,7 @@ def _retry_after(headers: Any) -> float | None:
             return min(max(0.0, seconds), LONGEST_RETRY_AFTER) if math.isfinite(seconds) else None
         with contextlib.suppress(ValueError):
             at = parsedate_to_datetime(raw)
-            # «-0000» says UTC without a zone.
+            # A date of HTTP is in UTC, also in the form that does not say so.
             at = at if at.tzinfo else at.replace(tzinfo=dt.UTC)
             return min(max(0.0, (at - dt.datetime.now(dt.UTC)).total_seconds()), LONGEST_RETRY_AFTER)
     return None

@@ -12,10 +12,12 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 from pytest_django import Settings
 
-from core.claude.replies import storable
+from core.claude.replies import Reply, storable
 from core.execution import pacing
+from core.execution.lease import lease_time
 from core.execution.patience import FIRST_WAIT
 from core.execution.run import run_call
+from core.execution.settling import settle_reply
 from core.execution.watching import NobodyWatches
 from core.intake.accept import accept
 from core.models import Call, CostRecord, FallbackChain, Prompt, PromptVersion, User
@@ -451,8 +453,59 @@ def test_a_wait_for_years_is_told_at_once_instead_of_hiding_the_call(
     assert not CostRecord.objects.exists()
 
 
+@pytest.mark.parametrize("form", ["%a, %d %b %Y %H:%M:%S GMT", "%a, %d %b %Y %H:%M:%S -0000", "%a %b %d %H:%M:%S %Y"])
+def test_a_wait_until_a_date_is_kept_in_each_form_that_http_has(ask: Ask, simulator: Simulator, form: str) -> None:
+    until = timezone.now().replace(microsecond=0) + dt.timedelta(seconds=20)
+    call = ask(f'[[simulate: status=429 retry-after="{until.strftime(form)}"]] text')
+
+    assert run_call(call.pk).status == Call.Status.WAITING
+
+    call.refresh_from_db()
+    assert call.not_before is not None
+    assert 0 <= (call.not_before - until).total_seconds() < 1
+
+
+def test_a_429_holds_the_others_whoever_says_it(ask: Ask, simulator: Simulator) -> None:
+    """Something before Claude has other names for it."""
+    run_call(ask("[[simulate: status=429 type=api_error retry-after=30]] text").pk)
+
+    assert pacing.wait_for("claude-haiku-5-5", 10) == pytest.approx(30, abs=1)
+
+
+def test_an_error_whose_name_is_longer_than_any_of_claudes_fails_the_call_at_once(
+    ask: Ask, simulator: Simulator
+) -> None:
+    call = ask(f"[[simulate: status=400 type={'long_' * 20}]] text")
+
+    assert run_call(call.pk).status == Call.Status.FAILED
+
+    call.refresh_from_db()
+    assert call.error_type == ("long_" * 20)[:60]
+
+
 def test_what_a_database_cannot_keep_is_kept_as_a_sign_for_it() -> None:
     assert storable({"a\x00": ["b\x00", {"c": 1}]}) == {"a\ufffd": ["b\ufffd", {"c": 1}]}
+    assert storable("half \ud83d, whole \U0001f600") == "half \ufffd, whole \U0001f600"
+
+
+def test_an_answer_with_half_a_character_is_kept_and_booked(ask: Ask, simulator: Simulator) -> None:
+    """A model that writes a tool's input as JSON may name such a half, and PostgreSQL refuses it."""
+    call = Call.objects.claim(ask().pk, lease_time())
+    assert call is not None
+    call.mark_sent("claude-haiku-5-5", "as the prompt says")
+    reply = Reply(request_id="req_half", model=call.model, usage={"input_tokens": 1, "output_tokens": 1})
+    reply.usage_complete = True
+    tool = {"type": "tool_use", "id": "toolu_1", "name": "write", "input": {}}
+    reply.take({"type": "content_block_start", "index": 0, "content_block": tool})
+    half = {"type": "input_json_delta", "partial_json": '{"text": "\\ud83d"}'}
+    reply.take({"type": "content_block_delta", "index": 0, "delta": half})
+    reply.take({"type": "content_block_stop", "index": 0})
+
+    assert settle_reply(call, reply)
+
+    call.refresh_from_db()
+    assert call.content[0]["input"] == {"text": "\ufffd"}
+    assert CostRecord.objects.get().amount is not None
 
 
 @pytest.mark.django_db(transaction=True)
