@@ -108,7 +108,7 @@ def _parsed(parts: str) -> Any:
 
 
 def storable(value: Any) -> Any:
-    """`value` as every database can keep it: without the character NUL and halves of characters, which JSON can name."""
+    """`value` as every database can keep it: without NUL and halves of characters, both of which JSON can name."""
     if isinstance(value, str):
         whole = value if value.isascii() else value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         return whole.replace("\x00", "\ufffd")
