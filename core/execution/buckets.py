@@ -159,7 +159,10 @@ end
 
 if ARGV[1] == 'take' then
   if not known then return '' end
-  local place = KEYS[2] and tonumber(redis.call('GET', KEYS[2]))
+  local kept = KEYS[2] and redis.call('GET', KEYS[2]) or ''
+  local place, given = tonumber(string.match(kept, '^%S+')), tonumber(string.match(kept, '%S+$'))
+  -- One that was given later than now is of a clock that was put back since; an older version did not say when.
+  if given and given < place and given > now + 1 then place = nil end
   if place and place > now then return string.format('%.6f', math.max(place, state.hold) - now) end
   if place and state.hold <= now then
     redis.call('DEL', KEYS[2])
@@ -177,7 +180,8 @@ if ARGV[1] == 'take' then
     end
   end
   if wait > 0 and KEYS[2] then
-    redis.call('SET', KEYS[2], string.format('%.6f', now + wait), 'PX', math.ceil((wait + KEPT) * 1000))
+    local mine = string.format('%.6f %.6f', now + wait, now)
+    redis.call('SET', KEYS[2], mine, 'PX', math.ceil((wait + KEPT) * 1000))
   end
   save(wait)
   return string.format('%.6f', wait)

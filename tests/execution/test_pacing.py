@@ -8,7 +8,7 @@ import pytest
 from pytest_django import Settings
 
 from core.execution import pacing
-from core.execution.buckets import Buckets, MemoryBuckets, RedisBuckets
+from core.execution.buckets import SCRIPT, Buckets, MemoryBuckets, RedisBuckets
 from core.hints.connection import quick_redis
 
 MODEL = "claude-haiku-5-5"
@@ -189,3 +189,16 @@ def test_a_clock_that_was_put_back_holds_nobody() -> None:
     quick_redis().hset(key, mapping={"at": time.time() + 3600, "hold": time.time() + 3605})
 
     assert pacing.wait_for(MODEL, 1, holder="a") == 0
+
+
+def test_a_place_that_was_given_before_a_clock_was_put_back_keeps_nobody_for_as_much_longer() -> None:
+    server = quick_redis()
+    an_hour_ahead = RedisBuckets(server)
+    an_hour_ahead._script = server.register_script(SCRIPT.replace("local now = ", "local now = 3600 + "))
+    an_hour_ahead.hold(MODEL, 5)
+    assert (an_hour_ahead.take(MODEL, 1, "a") or 0) >= 5
+
+    now = RedisBuckets(server)
+    now.hold(MODEL, 1)
+
+    assert 1 <= (now.take(MODEL, 1, "a") or 0) < 2
