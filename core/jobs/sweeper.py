@@ -228,6 +228,9 @@ class Sweeper(threading.Thread):
     def _start_in_time(self, call: Call) -> bool:
         """Start a call when it is due; False where the worker stops meanwhile or Redis is away."""
         early = (call.dispatched_at - timezone.now()).total_seconds()
+        if early > 2 * DUE:
+            # The clock was put back since it was found; the next round sees what that means.
+            return False
         if early > 0:
             connection.close()
             if self._over.wait(early):

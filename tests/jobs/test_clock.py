@@ -206,6 +206,31 @@ def test_a_worker_looks_at_once_when_its_clock_was_put_back(db: None, monkeypatc
     assert (call.not_before - timezone.now()).total_seconds() < 61
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_clock_put_back_while_the_sweeper_waits_does_not_keep_it_from_looking(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    right = timezone.now
+    waits: list[float | None] = []
+
+    class Over(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.append(timeout)
+            monkeypatch.setattr(timezone, "now", right)
+            return False
+
+    monkeypatch.setattr(timezone, "now", lambda: right() + HOUR)
+    for seconds in (0.8, 0.9):
+        until = timezone.now() + dt.timedelta(seconds=seconds)
+        Call.objects.create(status=Call.Status.WAITING, not_before=until, dispatched_at=until)
+
+    Sweeper(Over()).round(time.monotonic())
+
+    assert len(waits) == 1
+    assert waits[0] is not None
+    assert waits[0] < 1
+
+
 def test_an_even_clock_is_trusted(settings: Settings) -> None:
     settings.CALL_LEASE = 3
     steady = Steady(time.time)
