@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -62,6 +63,11 @@ class New:
         if self.call.claimed_here:
             self.call.begin_now(lease_time())
 
+    @property
+    def ahead(self) -> Mapping[str, dt.timedelta]:
+        """A lease is given by the database's clock, by which all others judge it."""
+        return {"lease_until": lease_time()} if self.call.claimed_here else {}
+
 
 def store(new: New) -> None:
     """Store it with what it reserves of its budgets, or nothing; one for the queue goes there then.
@@ -86,7 +92,7 @@ def _one(new: New) -> None:
 def _alone(new: New) -> None:
     new.begin()
     with transaction.atomic():
-        direct.insert(new.call)
+        direct.insert(new.call, new.ahead)
         if new.again:
             # Before the windows are: it locks the call that it is another try of.
             new.again.note(new.call)
@@ -101,7 +107,7 @@ def store_all(group: Sequence[New]) -> list[Apart | None]:
     for new in group:
         new.begin()
     with transaction_of(len(group)):
-        insertions = [direct.insertion(new.call) for new in group]
+        insertions = [direct.insertion(new.call, new.ahead) for new in group]
         done = run_all([*insertions, *room.steps()])
         if not room.fits(done[len(group) :]):
             transaction.set_rollback(True)

@@ -428,7 +428,8 @@ class Call(models.Model):
 
     def renew_here(self, lease: dt.timedelta) -> bool:
         """Renew the lease; False where somebody else has the call by now."""
-        return self._change_here(lease_until=timezone.now() + lease)
+        mine = Call.objects.filter(self._holds_lease(), pk=self.pk)
+        return bool(mine.update(lease_until=clock.after(lease)))
 
     def mark_sent(
         self, model: str, reason: str, routing: dict[str, Any] | None = None, *, attempt: int | None = None

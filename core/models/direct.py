@@ -6,6 +6,7 @@ Django builds a statement from a queryset each time it runs, which takes several
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from django.db.models import (
 from django.db.models.query import get_related_populators
 from django.db.models.sql.compiler import SQLCompiler
 
+from core.models import clock
 from core.models.grouped import Grouped
 from core.models.round_trip import Done, Step, run_all, run_each
 
@@ -36,6 +38,7 @@ V = TypeVar("V", bound="str | UUID")
 
 # Rows looked for in one round trip.
 MOST_FOUND = 64
+NOTHING: Mapping[str, dt.timedelta] = {}
 
 
 class Finder(Generic[M, V]):
@@ -122,22 +125,27 @@ def _compiled(queryset: Callable[[V], QuerySet[M]], any_value: V) -> _Compiled[M
     )
 
 
-def insert(row: Model) -> None:
-    """Store a new row, as `row.save(force_insert=True)` does."""
-    insert_all([row])
+def insert(row: Model, ahead: Mapping[str, dt.timedelta] = NOTHING) -> None:
+    """Store a new row, as `row.save(force_insert=True)` does; for `ahead` see `insertion`."""
+    inserted(row, run_all([insertion(row, ahead)])[0])
 
 
-def insert_all(rows: Sequence[Model]) -> None:
-    """Store new rows, in the order given."""
-    for row, done in zip(rows, run_all([insertion(row) for row in rows]), strict=True):
-        inserted(row, done)
+def insertion(row: Model, ahead: Mapping[str, dt.timedelta] = NOTHING) -> Step:
+    """What stores a new row; `inserted` is to be told when it did.
 
-
-def insertion(row: Model) -> Step:
-    """What stores a new row; `inserted` is to be told when it did."""
-    statement, fields, _ = _insertion(type(row))
+    The fields named in `ahead` become a moment that lies so far ahead by the database's own clock.
+    """
+    statement, fields, _ = _insertion(type(row), tuple(ahead))
     database = connections[DEFAULT_DB_ALIAS]
-    return Step(statement, [given.prepared(given.field.pre_save(row, True), database) for given in fields])
+    return Step(
+        statement,
+        [
+            clock.and_seconds(ahead[given.field.name])
+            if given.field.name in ahead
+            else given.prepared(given.field.pre_save(row, True), database)
+            for given in fields
+        ],
+    )
 
 
 def inserted(row: Model, done: Done | None = None) -> None:
@@ -213,11 +221,12 @@ _AS_THEY_ARE: Mapping[type[Any], type | tuple[()]] = {
 
 
 @lru_cache(maxsize=50)
-def _insertion(model: type[Model]) -> tuple[str, list[_Given], bool]:
+def _insertion(model: type[Model], ahead: tuple[str, ...]) -> tuple[str, list[_Given], bool]:
     """The statement, the fields whose values it takes, and whether it answers the key that the database gives."""
     given = model._meta.auto_field is None
     fields = [field for field in model._meta.concrete_fields if given or not field.primary_key]
-    names, values = ", ".join(map(_column, fields)), ", ".join(["%s"] * len(fields))
+    names = ", ".join(map(_column, fields))
+    values = ", ".join(clock.now_and() if field.name in ahead else "%s" for field in fields)
     returning = "" if given else f" RETURNING {_column(model._meta.pk)}"
     statement = f"INSERT INTO {_quoted(model._meta.db_table)} ({names}) VALUES ({values}){returning}"  # noqa: S608
     return statement, [_Given(field) for field in fields], not given

@@ -17,6 +17,7 @@ from django.utils import timezone
 from core.chat.say import Message, begin
 from core.costs.budgets import OverBudgetError
 from core.costs.estimate import worst_case
+from core.execution.lease import lease_time
 from core.execution.run import not_begun, run_call
 from core.hints.together import APART
 from core.intake import same
@@ -259,6 +260,30 @@ def test_a_call_that_was_stored_late_begins_when_it_is_stored(
     assert stored.started_at > was_claimed
     assert stored.sent_at == stored.started_at
     assert not Call.objects.lost().exists()
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["alone", "with others"])
+def test_no_machine_takes_the_call_of_another_whose_clock_is_behind(
+    prompt: Prompt, member: User, monkeypatch: pytest.MonkeyPatch, together: bool
+) -> None:
+    """The database's clock says until when a lease is given, as it says whose is over."""
+    right = timezone.now
+    monkeypatch.setattr(timezone, "now", lambda: right() - dt.timedelta(hours=1))
+    planned = Plan(MODEL, (MODEL,))
+    if together:
+        calls = [Call(user=member, request=BODY, **Call.claimed(lease_time())) for _ in range(2)]
+        for call in calls:
+            call.claimed_here = True
+        store_all([New(call, BODY, planned) for call in calls])
+    else:
+        calls = [accept_request(BODY, Asking(member, None, Call.Door.API, Call.Lane.SYNC, planned=planned))]
+    monkeypatch.undo()
+
+    for renewed in (False, True):
+        assert not renewed or calls[0].renew_here(lease_time())
+        for until in Call.objects.values_list("lease_until", flat=True):
+            assert until is not None
+            assert abs((until - timezone.now() - lease_time()).total_seconds()) < 5
 
 
 def test_a_call_that_a_sweeper_ended_before_it_began_is_not_sent(
