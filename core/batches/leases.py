@@ -17,10 +17,12 @@ LONGEST_WAIT = dt.timedelta(minutes=10)
 
 
 def wait_after(tries: int, retry_after: float | None = None) -> dt.timedelta:
-    """How long to wait after so many tries: as the API asks, or twice as long each time."""
-    if retry_after is not None:
-        return dt.timedelta(seconds=retry_after)
-    return min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(max(tries, 1) - 1, 10))
+    """How long to wait after so many tries: twice as long each time, and never less than the API asks.
+
+    Were it no more than that, a limit of tries that is to last for a day would be over in an hour.
+    """
+    doubled = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(max(tries, 1) - 1, 10))
+    return max(doubled, dt.timedelta(seconds=retry_after or 0.0))
 
 
 def asks(part: BatchPart, problem: str) -> None:

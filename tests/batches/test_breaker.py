@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 
 import pytest
+from django.utils import timezone
 from pytest_django import Settings
 
 from core.batches import clock
@@ -43,6 +45,18 @@ def test_where_claude_asks_to_wait_no_batch_is_sent_meanwhile(begin: Callable[..
     part = BatchPart.objects.get()
     assert (part.state, part.tries) == (BatchPart.State.UNSENT, 0)
     assert claude.bill()["entries"] == []
+
+
+def test_refusals_that_name_a_short_wait_do_not_use_up_in_an_hour_the_tries_of_a_day(
+    begin: Callable[..., Batch], claude: Simulator
+) -> None:
+    batch = begin("one")
+    Batch.objects.filter(pk=batch.pk).update(headers={"x-simulator-fault": "status=429; retry-after=1"})
+    BatchPart.objects.update(tries=20)
+    clock.tend()
+    part = BatchPart.objects.get()
+    assert (part.state, part.tries) == (BatchPart.State.UNSENT, 21)
+    assert part.next_at > timezone.now() + dt.timedelta(minutes=9)
 
 
 def test_a_wrong_key_fails_no_row_and_what_is_sent_is_found_with_the_right_one(
