@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 # Seconds between two looks of a worker.
 LOOK_EVERY = 60.0
+# Longer than an e-mail takes to be sent, so that nobody else sends it meanwhile.
+SENDING = dt.timedelta(minutes=1)
 LETTERS, TASKS_LATE = "dead letters", "regular tasks"
 
 
@@ -50,7 +52,8 @@ def tell_once(sight: Sight) -> str:
     """Tell people of what has grown, and answer so in words; empty where there is nothing to tell.
 
     Not again within the quiet time, whatever happens; what shrinks is noted in silence. Of several who ask at once, one
-    tells. Where the e-mail cannot be sent, the next look tries again.
+    tells. Where the e-mail cannot be sent, the next look tries again; where whoever sends it dies, one after the quiet
+    time does.
     """
     row, now = Alarm.of(sight.subject), timezone.now()
     known = sight.still(row.size)
@@ -58,17 +61,20 @@ def tell_once(sight: Sight) -> str:
         if known != row.size:
             row.change(known)
         return ""
-    if not row.change(sight.size, now):
+    # How much they know stays what it was until it is sent: should this process die before, another one tells them.
+    if not row.change(known, now):
         return ""
     if _tell(sight.title, sight.text):
+        row.mark_told(sight.size, now)
         return f"told of {sight.subject}"
-    row.put_back(sight.size, now)
+    row.put_back(now)
     return f"could not tell of {sight.subject}"
 
 
 def _quiet(row: Alarm, now: dt.datetime) -> bool:
     """Whether there was an e-mail a while ago; one of a day to come is of a clock that went wrong."""
-    return row.told_at is not None and abs(now - row.told_at) < dt.timedelta(minutes=settings.ALERT_QUIET_MINUTES)
+    quiet = max(SENDING, dt.timedelta(minutes=settings.ALERT_QUIET_MINUTES))
+    return row.told_at is not None and abs(now - row.told_at) < quiet
 
 
 def of_letters(number: int) -> Sight:

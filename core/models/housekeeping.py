@@ -125,7 +125,10 @@ class Alarm(models.Model):
         values = {"size": size} if told_at is None else {"size": size, "told_at": told_at}
         return bool(Alarm.objects.filter(pk=self.pk, size=self.size, told_at=self.told_at).update(**values))
 
-    def put_back(self, size: int, told_at: dt.datetime) -> None:
-        """Undo a `change` of which nobody heard."""
-        changed = Alarm.objects.filter(pk=self.pk, size=size, told_at=told_at)
-        changed.update(size=self.size, told_at=self.told_at)
+    def mark_told(self, size: int, at: dt.datetime) -> None:
+        """The e-mail that was begun then is sent, and told of so much."""
+        Alarm.objects.filter(pk=self.pk, told_at=at).update(size=size)
+
+    def put_back(self, at: dt.datetime) -> None:
+        """Nobody heard of what was begun then."""
+        Alarm.objects.filter(pk=self.pk, told_at=at).update(size=self.size, told_at=self.told_at)

@@ -276,6 +276,24 @@ def test_a_mail_server_that_is_away_harms_nobody_and_all_is_told_when_it_is_back
     assert [mail.subject for mail in mailoutbox] == ["1 call of the queue is given up"]
 
 
+def test_what_a_process_that_died_while_it_sent_the_mail_was_to_tell_is_told_later(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> int:
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(alarms, "send_mail", killed)
+        with pytest.raises(SystemExit):
+            tell_once(of_letters(3))
+    assert tell_once(of_letters(3)) == "", "nobody knows yet that it is dead"
+    _two_hours_pass()
+
+    assert [tell_once(of_letters(3)) for _ in range(2)] == ["told of dead letters", ""]
+    _two_hours_pass()
+    assert tell_once(of_letters(3)) == ""
+
+
 def _two_hours_pass() -> None:
     Alarm.objects.exclude(told_at=None).update(told_at=timezone.now() - dt.timedelta(hours=2))
 
