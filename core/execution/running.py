@@ -182,7 +182,7 @@ class Run:
         self.course.fail(error)
         self._remember(error)
         if self.queued and error.limited_until is not None:
-            until = error.limited_until + dt.timedelta(seconds=spread_of_parked())
+            until = error.limited_until + dt.timedelta(seconds=patiently(spread_of_parked))
             return self._wait_until(until, tried, error, PARKED, self.call.park)
         following = patiently(partial(self._following, error))
         if following.answer:
