@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import tracemalloc
 import zlib
 
 import pytest
@@ -95,6 +96,11 @@ def test_what_cannot_go_along_is_refused_with_the_reason(data: bytes, problem: s
         (packed(b"<</Type/Page>>" * 3) + bytes(7_000_000), 3),
         (b"%PDF-1.5\n" + bytes(7_000_000), files.MOST_GUESSED_PAGES),
         (b"%PDF-1.5\n<</Type/ObjStm>>stream\nbroken", 1),
+        # Somebody wrote something on each page: what it was before stays in the file.
+        (
+            packed(b"<</Count 60/Type/Pages>>" + b"<</Type/Page>>" * 60) + b"2 0 obj<</Type/Page/Annots[]>>endobj" * 60,
+            60,
+        ),
         # It is about encryption, and not encrypted.
         (PDF + b"4 0 obj<<>>stream\n(The trailer has an entry /Encrypt 5 0 R) Tj\nendstream endobj trailer <<>>", 1),
     ],
@@ -107,6 +113,15 @@ def test_a_small_stream_that_claims_gigabytes_is_read_within_bounds(monkeypatch:
     monkeypatch.setattr(pdf, "MOST_UNPACKED", 1_000_000)
     bomb = packed(b"<</Type/Page>>" + b" " * 50_000_000)
     assert pdf.pages_of(bomb * 3) == 1
+
+
+def test_a_small_file_that_claims_millions_of_pages_takes_little_memory() -> None:
+    claim = packed(b"/Type/Page" * 500_000)
+    tracemalloc.start()
+    assert pdf.pages_of(claim) == 500_000
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 20_000_000
 
 
 @pytest.mark.parametrize(
