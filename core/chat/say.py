@@ -165,7 +165,7 @@ def _exchange(conversation: Conversation, parent: Turn | None, saying: _Saying, 
     whole = context_of(path, since)
     planned = plan_for(conversation.key, conversation.asked)
     room = window.room_of(planned)
-    context = _fitting(conversation, whole, saying, room)
+    context = _fitting(conversation, whole, saying, room, since)
     turn = Turn(
         conversation=conversation, parent=parent, kind=saying.kind, text=saying.text, since_id=since, token=saying.token
     )
@@ -202,13 +202,17 @@ def _call(
     return accept_request(with_texts(request), asking, stored=request)
 
 
-def _fitting(conversation: Conversation, context: list[Turn], saying: _Saying, room: Room) -> list[Turn]:
+def _fitting(
+    conversation: Conversation, context: list[Turn], saying: _Saying, room: Room, since: int | None
+) -> list[Turn]:
     """What of the context is sent along. Raises `FullError` where a person has to decide."""
     system = conversation.system.text if conversation.system else ""
-    own = window.of_message(saying.text, saying.attachments) + files.tokens_of_text(system)
-    if own > room.longest_input:
+    own = window.of_message(saying.text, saying.attachments)
+    alone = own + files.tokens_of_text(system)
+    if alone > room.longest_input:
         raise FullError(TOO_LONG_ALONE)
-    filled = window.Window(window.window_of(context, room, system).tokens + own, room.longest_input)
+    # The system prompt is in the window already.
+    filled = window.Window(window.window_of(context, room, system, since).tokens + own, room.longest_input)
     files_over = window.too_many_files(context, saying.attachments)
     over = files_over or filled.tokens > filled.longest
     nearly = saying.kind == Turn.Kind.MESSAGE and filled.nearly_full
@@ -217,7 +221,7 @@ def _fitting(conversation: Conversation, context: list[Turn], saying: _Saying, r
         return context
     if not saying.leave_out:
         raise FullError(TOO_MANY_FILES if files_over else TOO_FULL)
-    return window.cut(context, room.longest_input - own, without_files=files_over)
+    return window.cut(context, room.longest_input - alone, without_files=files_over)
 
 
 def _title(message: Message) -> str:

@@ -52,9 +52,12 @@ def room_of(planned: Plan) -> Room:
     return Room(min(inputs, default=UNKNOWN_WINDOW), min([LONGEST_ANSWER, *answers]))
 
 
-def window_of(context: Sequence[Turn], room: Room, system: str = "") -> Window:
-    """As Claude counted it for the last answer, where that was one of the conversation as it goes on; else about."""
-    counted = _counted(context[-1]) if context else None
+def window_of(context: Sequence[Turn], room: Room, system: str = "", since: int | None = None) -> Window:
+    """As Claude counted it for the last answer, where that was sent with the same beginning; else about.
+
+    `since`, as of the turn to come: what was left out after that answer is not sent any more.
+    """
+    counted = _counted(context[-1]) if context and context[-1].since_id == since else None
     about = tokens_of(context, system)
     return Window(counted or about, room.longest_input, counted is not None)
 

@@ -140,9 +140,10 @@ def facts(conversation: Conversation, turns: Sequence[Turn]) -> dict[str, Any]:
     """How full the chat is, and what it cost, all its branches together."""
     spent = CostRecord.objects.filter(call__turn__conversation=conversation)
     system = conversation.system.text if conversation.system else ""
-    context = context_of(turns, turns[-1].since_id if turns else None)
+    since = turns[-1].since_id if turns else None
+    context = context_of(turns, since)
     room = _room(conversation)
-    filled = window.window_of(context, room, system) if room else None
+    filled = window.window_of(context, room, system, since) if room else None
     return {
         "spent": Bill.of(list(spent)),
         "exchanges": conversation.turns.count(),

@@ -261,6 +261,20 @@ class TestFull:
         # From a branch before the cut, everything is there.
         assert answer(again(long)).since is None
 
+    def test_what_was_left_out_does_not_fill_the_window_any_more(self, chatting: Say, long: Turn) -> None:
+        said = f"[[simulate: status=400]] And now? {'word ' * 180}"
+        with pytest.raises(FullError):
+            chatting(said, after=long)
+        cut = chatting(said, after=long, leave_out=True)
+        assert 1 < len(texts(cut)) < 9
+        assert texts(answer(again(cut))) == texts(cut)
+        assert len(texts(chatting("Shorter?", after=cut, leave_out=True))) == len(texts(cut))
+
+    def test_a_system_prompt_fills_the_window_once(self, ready_made: None, member: User) -> None:
+        version = SystemPrompt.objects.create(name="Long", text="Brief. " * 250, in_chat=True).current_version()
+        first = answer(begin(member, None, Message("One?"), system=version))
+        assert say(first.conversation, first, Message("Two?")).since is None
+
     def test_a_summary_takes_the_place_of_what_was_before(self, chatting: Say, long: Turn) -> None:
         summary = answer(summarise(long.conversation, long))
         assert texts(summary)[-1] == ("user", SUMMARISE)
