@@ -12,9 +12,15 @@ from core.models import Batch, BatchPart, BatchRow, Call
 
 
 def held_until(batch: Batch) -> dt.datetime | None:
-    """When the first of its parts that a spend limit holds goes on by itself; None where it holds none."""
-    parts = BatchPart.objects.parked().filter(batch=batch)
-    until: dt.datetime | None = parts.aggregate(until=Min("next_at"))["until"]
+    """When the first of its parts, or of its calls where it is live, goes on by itself that a spend limit holds.
+
+    None where it holds none.
+    """
+    if batch.live:
+        held = Call.objects.parked().filter(batch_row__batch=batch).aggregate(until=Min("not_before"))
+    else:
+        held = BatchPart.objects.parked().filter(batch=batch).aggregate(until=Min("next_at"))
+    until: dt.datetime | None = held["until"]
     return until
 
 

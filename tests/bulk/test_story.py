@@ -26,6 +26,7 @@ from tests.bulk.conftest import LETTERS, ended, started
 pytestmark = pytest.mark.django_db
 
 FAILING = "Document;Length\nOne.;short\n[[simulate: batch=errored times=1]] Two.;short\nThree.;long\n"
+HELD = "Document;Length\n[[simulate: spend-limit=2099-12-01]] One.;short\nTwo.;short\n"
 
 
 def text_of(page: Client, run: BulkRun) -> str:
@@ -263,6 +264,20 @@ def test_where_a_spend_limit_holds_it_its_person_knows_until_when(page: Client, 
     BatchPart.objects.release()
     Batch.objects.update(headers={})
     ended(run)
+    assert "spend limit" not in text_of(page, run)
+
+
+def test_where_a_spend_limit_holds_rows_that_go_one_after_another_its_person_knows_too(
+    page: Client, upload: Callable[..., BulkRun]
+) -> None:
+    run = started(page, upload(HELD), lane="live")
+    for call in Call.objects.all():
+        run_call(call.pk)
+    assert "Held by Claude's spend limit" in text_of(page, run)
+    assert "The batch waits: it goes on by itself on" in text_of(page, run)
+    held = Call.objects.get(parked=True)
+    assert "Your request waits: it goes on by itself" in page.get(held.get_absolute_url()).content.decode()
+    assert held.release()
     assert "spend limit" not in text_of(page, run)
 
 
