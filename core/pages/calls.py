@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from dataclasses import dataclass
 from decimal import Decimal
@@ -131,11 +132,12 @@ def call_now(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
 def _context(request: HttpRequest, found: Call) -> dict[str, Any]:
     states = words.states_of(found)
     state, explained = states[found.status]
+    held_until = _held_until(found)
     text = found.text if found.finished else text_so_far(found.pk)
     records, failed = list(found.cost_records.all()), list(found.failed_attempts.all())
     return {
         "call": found,
-        "state": state,
+        "state": words.HELD if held_until else state,
         "explained": explained,
         "paused": found.status == Call.Status.QUEUED and is_paused(queue_of(found)),
         "text": text,
@@ -155,7 +157,7 @@ def _context(request: HttpRequest, found: Call) -> dict[str, Any]:
         # What came from a program has no form that it was entered in.
         "turns": turns_of(found.request, "Program" if found.key_id else "Person") if found.version_id is None else [],
         "wordless": readable(found.content) if found.finished and found.content and not text else "",
-        "held_until": row_held_until(found) if found.lane == Call.Lane.BATCH and not found.finished else None,
+        "held_until": held_until,
         "state_words": {status: glance for status, (glance, _) in states.items()},
         "may_go_alone": access.may_go_alone(request, found),
         "may_cancel": access.may_cancel(request, found),
@@ -165,6 +167,13 @@ def _context(request: HttpRequest, found: Call) -> dict[str, Any]:
         "own": access.is_own(request, found),
         "chat": _turn_of(request, found),
     }
+
+
+def _held_until(found: Call) -> dt.datetime | None:
+    """When Claude's spend limit lets go of it; None where that does not hold it."""
+    if found.parked:
+        return found.not_before
+    return row_held_until(found) if found.lane == Call.Lane.BATCH and not found.finished else None
 
 
 def _again(request: HttpRequest, found: Call) -> Call:
@@ -191,6 +200,8 @@ def _turn_of(request: HttpRequest, found: Call) -> Turn | None:
 
 def _try(attempt: FailedAttempt) -> Try:
     fault = words.FAULTS.get(attempt.error_type, words.UNKNOWN_FAULT)
+    if attempt.then == PARKED:
+        fault = words.SPEND_LIMIT
     return Try(attempt, fault.what, words.heard(attempt.error_type))
 
 

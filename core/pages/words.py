@@ -37,6 +37,8 @@ IN_A_BATCH: dict[str, tuple[str, str]] = {
         "Claude has it in a batch, at half price, and answers within 24 hours. You may leave this page and come back.",
     ),
 }
+# Of one that Claude's spend limit holds, whatever it waits as.
+HELD = "Held by Claude's spend limit"
 
 _ASK = "Please tell an administrator; trying again will not help until it is put right."
 _LATER = "Run it again in a few minutes."
@@ -68,6 +70,7 @@ FAULTS: dict[str, Fault] = {
 }
 # Of these Claude said nothing: what there is to read was written here.
 OUR_OWN = frozenset({"connection_error", "timeout_error", "incomplete_stream", "worker_lost", "configuration_error"})
+SPEND_LIMIT = Fault("This organisation has reached its spend limit at Claude.", _ASK)
 UNKNOWN_FAULT = Fault(
     "Something went wrong that has no name here yet.", "Run it again; if it fails again, tell an administrator."
 )
@@ -110,6 +113,8 @@ def fault_of(call: Call) -> Fault | None:
         return None
     if call.status not in {Call.Status.FAILED, Call.Status.DEAD, Call.Status.WAITING}:
         return None
+    if call.parked:
+        return SPEND_LIMIT
     return FAULTS.get(call.error_type, UNKNOWN_FAULT)
 
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from django import template
 from django.utils import timezone
 
+from core.execution.patience import PARKED
 from core.models import Call, FailedAttempt
 
 register = template.Library()
@@ -93,6 +94,8 @@ def tone(call: Call) -> str:
 
 def trouble(call: Call | FailedAttempt) -> str:
     """What went wrong, in a sentence; empty for a call without an error."""
+    if getattr(call, "parked", False) or getattr(call, "then", "") == PARKED:
+        return "Claude's spend limit is reached."
     return trouble_of(call.error_type) if call.error_type else ""
 
 

@@ -53,6 +53,14 @@ def test_others_are_not_bothered_and_the_one_who_waits_knows_why(as_: SignIn, me
     page = client.get(reverse("call", args=[held.pk])).content.decode()
     assert "has reached its spend limit at Claude" in page
     assert "goes on by itself on" in page
+    assert "Held by Claude&#x27;s spend limit</span>" in page
+
+
+def test_nobody_is_told_that_the_request_is_at_fault(as_: SignIn, operator: User, held: Call) -> None:
+    page = as_(operator).get(reverse("admin:core_call_change", args=[held.pk])).content.decode()
+    assert "Claude&#x27;s spend limit is reached." in page
+    for address in (reverse("admin:core_call_change", args=[held.pk]), reverse("call", args=[held.pk])):
+        assert "could not accept this request" not in as_(operator).get(address).content.decode()
 
 
 def test_without_held_calls_there_is_no_banner(as_: SignIn, operator: User) -> None:

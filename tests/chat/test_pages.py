@@ -95,6 +95,14 @@ def test_an_answer_being_written_is_on_the_page_and_can_be_stopped(me: Client, r
     assert "Stopped before there was an answer." in text_of(me, address)
 
 
+def test_an_answer_that_a_spend_limit_holds_says_until_when(me: Client, chatting: Say) -> None:
+    turn = chatting("[[simulate: spend-limit=2099-12-01]] How tall is it?")
+    html = me.get(turn.conversation.get_absolute_url()).content.decode()
+    assert "Held by Claude&#x27;s spend limit" in html
+    assert "when that ends, on " in html
+    assert "1 December at " in html
+
+
 def test_a_script_is_told_why_and_keeps_its_form(me: Client, ready_made: None) -> None:
     answered = me.post(reverse("chat"), {"text": " ", "token": "t"}, headers={"HX-Request": "true"})
     assert answered.status_code == 200
