@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import uuid
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import cast
 
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
-from core.live.relay import events
+from core.live.relay import event_text, events
 from core.pages.access import visible_calls
+
+# Seconds after which a browser has to come anew and is asked who it is: a page may stay open for days, and whoever has
+# signed out since, or may not see the call any more, hears nothing more of it. And milliseconds until it comes.
+ASKED_ANEW, COMES_BACK = 300.0, 200
 
 
 def call_events(request: HttpRequest, call_id: uuid.UUID) -> HttpResponseBase:
@@ -19,11 +27,23 @@ def call_events(request: HttpRequest, call_id: uuid.UUID) -> HttpResponseBase:
         return HttpResponse("There is no such call, or it is not yours.\n", status=404, content_type="text/plain")
     stream = events(call_id, request.headers.get("Last-Event-ID", ""))
     return StreamingHttpResponse(
-        stream,
+        _for_a_while(cast("AsyncGenerator[str]", stream)),
         content_type="text/event-stream",
         # A proxy that keeps the answer back until it is whole would make watching pointless.
         headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
     )
+
+
+async def _for_a_while(stream: AsyncGenerator[str]) -> AsyncIterator[str]:
+    """The same, and `again` after a while: then the browser goes on behind the last word that it heard."""
+    clock = asyncio.get_running_loop().time
+    until = clock() + ASKED_ANEW
+    async with contextlib.aclosing(stream):
+        async for piece in stream:
+            yield piece
+            if clock() > until:
+                yield f"retry: {COMES_BACK}\n{event_text('again', '')}"
+                return
 
 
 def _may_watch(request: HttpRequest, call_id: uuid.UUID) -> bool:

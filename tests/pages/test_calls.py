@@ -22,6 +22,7 @@ from core.live.channel import Publisher
 from core.live.outbox import outbox
 from core.models import Call, CostRecord, PausedQueue, Prompt, User
 from core.operations.dealing import run_one_again
+from core.pages import call_events
 from tests.letters import given_up
 
 MakeCall = Callable[..., Call]
@@ -399,6 +400,21 @@ def test_the_events_reach_the_owner_and_resume_where_they_left_off(member: User,
     first_text = stream.split("id: ")[2].split("\n")[0]
     assert '"two"' in (rest := follow(member, call, first_text)[1])
     assert "One" not in rest
+
+
+def test_who_follows_for_long_is_asked_anew_who_it_is(
+    member: User, answered: MakeCall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = answered(member, status=Call.Status.RUNNING, text="")
+    publisher = Publisher(call.pk)
+    publisher.started(1)
+    outbox().flush()
+    monkeypatch.setattr(call_events, "ASKED_ANEW", 0.0)
+    status, stream = follow(member, call)
+    assert status == 200
+    assert stream.endswith('retry: 200\nevent: again\ndata: ""\n\n')
+    Call.objects.filter(pk=call.pk).update(user=None)
+    assert follow(member, call)[0] == 404
 
 
 def test_nobody_follows_somebody_elses_call(member: User, outsider: User, answered: MakeCall) -> None:

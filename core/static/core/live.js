@@ -31,8 +31,9 @@
 
     async function fetched() {
       const answer = await fetch(box.dataset.result, { headers: { "HX-Request": "true" }, credentials: "same-origin" });
-      if (answer.status === 404) window.location.reload();
-      if (!answer.ok) throw new Error(String(answer.status));
+      // Who has signed out meanwhile is led to where one signs in, by the page itself.
+      if (answer.status === 404 || answer.redirected) window.location.reload();
+      if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
       const holder = document.createElement("template");
       holder.innerHTML = await answer.text();
       return holder.content;
@@ -83,7 +84,9 @@
       const hear = (name, act, more) => window.addEventListener(name, act, { signal: followed.signal, ...more });
       const leave = () => { followed.abort(); source.close(); };
       const on = (kind, act) => source.addEventListener(kind, (event) => act(JSON.parse(event.data)));
-      source.addEventListener("open", () => { patience = 1000; show("lost", false); });
+      // The server has asked for another connection, and lets go of this one.
+      let expected = false;
+      source.addEventListener("open", () => { expected = false; patience = 1000; show("lost", false); });
       on("started", (attempt) => {
         clear();
         if (Number(attempt) > 1 || status !== "running") { status = ""; become("running"); }
@@ -91,12 +94,17 @@
       on("text", (piece) => { if (box.isConnected) append(piece); else leave(); });
       on("status", become);
       on("ended", () => { leave(); finish(); });
+      on("again", () => { expected = true; });
       source.addEventListener("error", () => {
-        show("lost", true);
+        if (!expected) show("lost", true);
+        expected = false;
         // The browser comes back by itself and names the last event it saw, unless the server refused it outright.
         if (source.readyState !== EventSource.CLOSED) return;
+        show("lost", true);
         followed.abort();
         told = false;
+        // Whoever may not see it any more is shown that.
+        refresh();
         window.setTimeout(follow, patience);
         patience = Math.min(patience * 2, 30000);
       });
