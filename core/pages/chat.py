@@ -6,9 +6,10 @@ second tab, and a browser without JavaScript all show the same.
 
 from __future__ import annotations
 
+import functools
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
@@ -33,7 +34,22 @@ from core.routing.choose import UnknownModelError
 
 LONGEST_TOKEN = 64
 GONE = "The model that this chat was set to does not answer any more. Choose another one under «Settings»."
-may_chat = needs("core.use_chat", "Chatting with Claude takes a permission.")
+SIGNED_OUT = "You are not signed in any more. What you wrote is still here: sign in, and then send it again."
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
+
+
+def may_chat(view: View[P]) -> View[P]:
+    """Let only those in who may chat; what was typed meanwhile stays with whoever is not signed in any more."""
+    checked = needs("core.use_chat", "Chatting with Claude takes a permission.")(view)
+
+    @functools.wraps(view)
+    def wrapped(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        if request.method == "POST" and request.headers.get("HX-Request") and not request.user.is_authenticated:
+            return _in_the_form(request, {"problem": SIGNED_OUT, "sign_in": True})
+        return checked(request, *args, **kwargs)
+
+    return wrapped
 
 
 @helpful_404
@@ -167,15 +183,19 @@ def _refused(request: HttpRequest, found: Conversation | None, error: Exception,
     problem = "" if over else GONE if isinstance(error, UnknownModelError) else str(error)
     context: dict[str, Any] = {"problem": problem, "refusal": over, "typed": request.POST.get("text", "")}
     if request.headers.get("HX-Request"):
-        # The form stays as it is, its files included, which no page could put back.
-        response = render(request, "pages/_chat_problem.html", context)
-        response["HX-Retarget"], response["HX-Reselect"], response["HX-Reswap"] = "#problem", "#problem", "outerHTML"
-        response["HX-Push-Url"] = "false"
-        return response
+        return _in_the_form(request, context)
     context["files_lost"] = bool(request.FILES)
     wanted = _number(request.POST.get("parent"))
     page = chat_show.page(request, found, wanted, **shown) if found else chat_show.blank(request)
     return render(request, "pages/chat.html", {**page, **context}, status=402 if over else 422)
+
+
+def _in_the_form(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    """Say it above the form, which stays as it is, its files included, which no page could put back."""
+    response = render(request, "pages/_chat_problem.html", context)
+    response["HX-Retarget"], response["HX-Reselect"], response["HX-Reswap"] = "#problem", "#problem", "outerHTML"
+    response["HX-Push-Url"] = "false"
+    return response
 
 
 def _one(request: HttpRequest, found: Conversation, wanted: int | None) -> HttpResponse:

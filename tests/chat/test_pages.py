@@ -111,6 +111,14 @@ def test_a_script_is_told_why_and_keeps_its_form(me: Client, ready_made: None) -
     assert "<form" not in answered.content.decode()
 
 
+def test_who_was_signed_out_meanwhile_keeps_the_form(client: Client, ready_made: None) -> None:
+    answered = client.post(reverse("chat"), {"text": "One?", "token": "t"}, headers={"HX-Request": "true"})
+    assert answered["HX-Retarget"] == "#problem"
+    assert "You are not signed in any more" in answered.content.decode()
+    assert client.post(reverse("chat"), {"text": "One?"})["Location"] == f"/login/?next={reverse('chat')}"
+    assert not Call.objects.exists()
+
+
 def test_answers_anew_and_changed_words_are_branches(me: Client, ready_made: None) -> None:
     first = said(me, reverse("chat"), text='[[simulate: answer="Red."]] One?', asked="claude-haiku-5-5")
     again = said(me, at("chat_again", first, first.pk))

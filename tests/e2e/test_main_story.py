@@ -249,6 +249,22 @@ def test_a_chat_survives_what_happens_to_browsers_and_workers(page: Page, instal
     installation.assert_books_agree()
 
 
+def test_who_is_signed_out_meanwhile_loses_nothing_they_wrote(page: Page, installation: Installation) -> None:
+    sign_in(page, installation, "mei", "/chat/")
+    page.context.clear_cookies(name="sessionid")
+    say(page, "[[simulate: long tokens=90]] Tell me of the ice.")
+    expect(page.locator("#problem")).to_contain_text("You are not signed in any more")
+    second = page.context.new_page()
+    sign_in(second, installation, "mei")
+    second.close()
+    page.locator("#text").press("Enter")
+    expect(page.locator(".turn [data-text]")).to_have_text(re.compile(r"\S.{20,}", re.DOTALL))
+
+    # An answer that nobody may see any more gives way to the page on which one signs in.
+    page.context.clear_cookies(name="sessionid")
+    page.wait_for_url(re.compile(r"/login/\?next=/chat/[0-9a-f-]{36}/"), timeout=60_000)
+
+
 def test_a_table_goes_in_and_comes_back_with_an_answer_in_each_row(page: Page, installation: Installation) -> None:
     sign_in(page, installation, "member", "/bulk/")
     page.get_by_role("link", name="Upload a table").first.click()

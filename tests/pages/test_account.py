@@ -27,6 +27,12 @@ def test_signing_out_takes_a_post(client: Client, member: User) -> None:
     assert client.get("/logout/").status_code == 405
 
 
+def test_a_part_of_a_page_that_is_drawn_anew_after_signing_out_loads_the_whole(client: Client, db: None) -> None:
+    part = client.get("/bulk/new/", headers={"HX-Request": "true"}, follow=True)
+    assert part.redirect_chain == [("/login/?next=/bulk/new/", 302)]
+    assert (part.content, part["HX-Refresh"]) == (b"", "true")
+
+
 @pytest.mark.parametrize(("debug", "demo", "listed"), [(True, True, True), (False, True, False), (True, False, False)])
 def test_demo_logins_are_listed_on_a_developers_machine_only(
     client: Client, member: User, settings: Settings, debug: bool, demo: bool, listed: bool

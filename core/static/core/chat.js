@@ -20,6 +20,12 @@
     if (field.value.trim() || field.form.querySelector("input[type=file]").value) field.form.requestSubmit();
   });
 
+  // --- Whoever has signed in again in another tab has another token against forgery by now ---
+  document.addEventListener("htmx:configRequest", (event) => {
+    const token = /(?:^|; )csrftoken=([^;]+)/.exec(document.cookie);
+    if (token && event.detail.parameters.has("csrfmiddlewaretoken")) event.detail.parameters.set("csrfmiddlewaretoken", token[1]);
+  });
+
   // --- What could not be sent stays in the form ---
   const unsent = (form, visible) => {
     const note = form && form.querySelector("[data-unsent]");
@@ -60,7 +66,7 @@
     if (!facts || !event.target.matches(".turn")) return;
     try {
       const answer = await fetch(facts.dataset.address, { headers: { "HX-Request": "true" }, credentials: "same-origin" });
-      if (answer.ok) facts.innerHTML = await answer.text();
+      if (answer.ok && !answer.redirected) facts.innerHTML = await answer.text();
     } catch {
       // The next page shows them.
     }
@@ -72,7 +78,7 @@
     if (document.hidden || !chat) return;
     try {
       const answer = await fetch(chat.dataset.asks, { credentials: "same-origin" });
-      if (answer.ok) chat.querySelector("[data-newer]").hidden = (await answer.text()) === chat.dataset.newest;
+      if (answer.ok && !answer.redirected) chat.querySelector("[data-newer]").hidden = (await answer.text()) === chat.dataset.newest;
     } catch {
       // Without a connection nobody can say.
     }
