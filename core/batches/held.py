@@ -5,22 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 
-from django.db.models import Min
-
+from core.jobs import dispatch
 from core.jobs.batches import nudge
 from core.models import Batch, BatchPart, BatchRow, Call
 
 
 def held_until(batch: Batch) -> dt.datetime | None:
-    """When the first of its parts, or of its calls where it is live, goes on by itself that a spend limit holds.
-
-    None where it holds none.
-    """
-    if batch.live:
-        held = Call.objects.parked().filter(batch_row__batch=batch).aggregate(until=Min("not_before"))
-    else:
-        held = BatchPart.objects.parked().filter(batch=batch).aggregate(until=Min("next_at"))
-    until: dt.datetime | None = held["until"]
+    """When the first goes on by itself that the limit holds of it; None where it holds nothing."""
+    until: dt.datetime | None = Batch.objects.with_held_until().get(pk=batch.pk).held_until  # type: ignore[attr-defined]
     return until
 
 
@@ -34,8 +26,14 @@ def row_held_until(call: Call) -> dt.datetime | None:
 
 
 def release(batches: Iterable[Batch]) -> int:
-    """Let the parts of these that a spend limit holds be sent now; answers how many batches had any."""
-    released = sum(bool(BatchPart.objects.filter(batch=batch).release()) for batch in batches)
-    if released:
+    """Let go on now what a spend limit holds of these; answers of how many batches it held anything."""
+    released = [batch for batch in batches if _release(batch)]
+    if not all(batch.live for batch in released):
         nudge()
-    return released
+    return len(released)
+
+
+def _release(batch: Batch) -> int:
+    if batch.live:
+        return dispatch.release(Call.objects.parked().filter(batch_row__batch=batch))
+    return BatchPart.objects.filter(batch=batch).release()

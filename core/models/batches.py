@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
 from django.db import connection, models
-from django.db.models import Exists, F, OuterRef, Q, Subquery, Value
+from django.db.models import Case, Exists, F, OuterRef, Q, Subquery, Value, When
 from django.utils import timezone
 
-from core.models.calls import Call
+from core.models.calls import Call, CallQuerySet
 from core.models.fields import KnownMoneyField, MoneyField
 from core.models.keys import Key
 from core.models.prompts import Prompt, PromptVersion
@@ -59,6 +59,14 @@ def new_marker() -> str:
     return secrets.token_hex(8)
 
 
+def _parked_part() -> BatchPartQuerySet:
+    return BatchPart.objects.parked().filter(batch=OuterRef("pk"))
+
+
+def _parked_call() -> CallQuerySet:
+    return Call.objects.parked().filter(batch_row__batch=OuterRef("pk"))
+
+
 class BatchQuerySet(models.QuerySet["Batch"]):
     def visible_to(self, user: User | AnonymousUser) -> BatchQuerySet:
         """The batches whose rows `user` may read: their own, or all with the permission for it."""
@@ -86,13 +94,14 @@ class BatchQuerySet(models.QuerySet["Batch"]):
         return self.open().filter(live=True, started_at__isnull=False)
 
     def parked(self) -> BatchQuerySet:
-        """Those of which a part waits for the end of Claude's spend limit."""
-        return self.filter(Exists(BatchPart.objects.parked().filter(batch=OuterRef("pk"))))
+        """Those of which something waits for the end of Claude's spend limit: a part, or a call where they are live."""
+        return self.filter(Exists(_parked_part()) | Q(Exists(_parked_call()), live=True))
 
     def with_held_until(self) -> BatchQuerySet:
-        """With `held_until`: when the first part that Claude's spend limit holds goes on, None where it holds none."""
-        held = BatchPart.objects.parked().filter(batch=OuterRef("pk"))
-        return self.annotate(held_until=Subquery(held.order_by("next_at").values("next_at")[:1]))
+        """With `held_until`: when the first goes on that Claude's spend limit holds, None where it holds nothing."""
+        part, call = _parked_part().order_by("next_at"), _parked_call().order_by("not_before")
+        calls = When(live=True, then=Subquery(call.values("not_before")[:1]))
+        return self.annotate(held_until=Case(calls, default=Subquery(part.values("next_at")[:1])))
 
     def abandoned(self, now: dt.datetime) -> BatchQuerySet:
         """Those that nobody writes down any more, and those whose removal broke off."""

@@ -15,6 +15,7 @@ from django.core.mail import EmailMessage
 from django.test import Client
 from django.utils import timezone
 
+from core.batches.held import release
 from core.bulk import clock
 from core.execution.run import run_call
 from core.jobs import batches as jobs
@@ -277,7 +278,12 @@ def test_where_a_spend_limit_holds_rows_that_go_one_after_another_its_person_kno
     assert "The batch waits: it goes on by itself on" in text_of(page, run)
     held = Call.objects.get(parked=True)
     assert "Your request waits: it goes on by itself" in page.get(held.get_absolute_url()).content.decode()
-    assert held.release()
+    assert "Spend limit until" in page.get("/bulk/").content.decode()
+    assert Batch.objects.parked().get() == run.batch
+    assert release([run.batch]) == 1
+    held.refresh_from_db()
+    assert (held.status, held.parked) == (Call.Status.QUEUED, False)
+    assert release([run.batch]) == 0
     assert "spend limit" not in text_of(page, run)
 
 
