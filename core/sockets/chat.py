@@ -83,8 +83,6 @@ class ChatSocket(AsyncWebsocketConsumer):  # type: ignore[misc]
         if isinstance(self.frames, TextFrames):
             await self._queue(command)
             return
-        if command.kind == "resume" and self.answering is not None:
-            self.answering.cancel()
         await self._guarded(command, self._begin(command))
 
     async def _queue(self, command: Command) -> None:
@@ -137,6 +135,9 @@ class ChatSocket(AsyncWebsocketConsumer):  # type: ignore[misc]
             if said is None:
                 await self._tell(*self.frames.failed("not_found_error", "Nothing was said here yet."))
                 return
+            # What was heard until now is heard no more, now that there is something to hear in its place.
+            if self.answering is not None:
+                self.answering.cancel()
         else:
             said = await talking.speak(self.request, self.conversation, command)
         # There is one answer at a time, so the one before has ended, and its last words are on their way.

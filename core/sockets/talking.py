@@ -181,6 +181,8 @@ def _exchange(
     if found is not None:
         parent = _turn(found, command.turn) if command.turn else found.turns.order_by("-pk").first()
         return say.say(found, parent, message)
+    if Conversation.objects.filter(pk=conversation_id, deleted_at__isnull=False).exists():
+        raise MissingError("This conversation was deleted.")
     system = system_prompts_offered().filter(name=wishes.system).first() if wishes.system else None
     if wishes.system and system is None:
         raise MissingError(f"There is no system prompt «{wishes.system}» that chats may use.")

@@ -331,6 +331,27 @@ class TestSessions:
         heard = [event for event in socket.until("ended") if event["type"] == "text"]
         assert heard == pieces[1:]
 
+    def test_who_asks_for_what_there_is_not_goes_on_hearing_what_there_is(self, browser: Open, worker: None) -> None:
+        socket = browser()
+        socket.event()
+        socket.tell("message", text="[[simulate: hang seconds=0.5 after=3]] Tell me something about the sea.")
+        socket.until("text")
+        socket.tell("resume", turn=99)
+        kinds = [socket.event()["type"]]
+        while kinds[-1] != "ended":
+            kinds.append(socket.event()["type"])
+        assert "error" in kinds
+
+    def test_in_a_chat_that_is_being_deleted_nothing_is_said(self, browser: Open, worker: None) -> None:
+        socket = browser()
+        socket.event()
+        socket.tell("message", text="Once.")
+        socket.until("ended")
+        # As it is until nothing is under way in it any more.
+        Conversation.objects.get().mark_deleted()
+        socket.tell("message", text="And again?")
+        assert socket.event()["error"] == {"type": "not_found_error", "message": "This conversation was deleted."}
+
     def test_an_answer_is_stopped_and_answered_anew_and_changed(self, browser: Open, worker: None) -> None:
         socket = browser("format=events&model=claude-haiku-5-5")
         socket.event()
