@@ -23,8 +23,9 @@ from core.sockets.talking import KINDS, MissingError, Said
 
 log = logging.getLogger(__name__)
 
-# Seconds without a frame or an answer after which a socket is closed: a client that vanished does not say so.
-IDLE = 900.0
+# Seconds without a frame or a word of an answer after which a socket is closed: a client that vanished does not say so,
+# and an answer may have to wait for days. And after which it is asked once more who has opened it, whatever is said.
+IDLE, ASKED_ANEW = 900.0, 300.0
 # Seconds between two signs of life; proxies on the way close what is silent.
 PING = 25.0
 # Messages that may wait while an earlier one is answered; each may be as large as a frame.
@@ -155,7 +156,8 @@ class ChatSocket(AsyncWebsocketConsumer):  # type: ignore[misc]
         try:
             async with contextlib.aclosing(hear(said.call, after)) as hearing:
                 async for heard in hearing:
-                    self.active = asyncio.get_running_loop().time()
+                    if heard.kind == "text":
+                        self.active = asyncio.get_running_loop().time()
                     await self._tell(*self.frames.heard(*heard))
             await self._tell(*self.frames.ended(await talking.outcome(said)))
         except OSError:
@@ -173,13 +175,20 @@ class ChatSocket(AsyncWebsocketConsumer):  # type: ignore[misc]
             await self._tell(*self.frames.failed("api_error", told, token))
 
     async def _beat(self) -> None:
-        """Show that the server lives, and close what nobody uses."""
+        """Show that the server lives, and close what nobody uses, or nobody may use any more."""
+        clock = asyncio.get_running_loop().time
+        asked = clock()
         with contextlib.suppress(OSError):
             while True:
                 await asyncio.sleep(PING)
-                if asyncio.get_running_loop().time() - self.active > IDLE:
+                if clock() - self.active > IDLE:
                     await self.close(AWAY)
                     return
+                if clock() - asked > ASKED_ANEW:
+                    asked = clock()
+                    if not await talking.may_stay(self.request):
+                        await self.close(STRANGER)
+                        return
                 await self._tell(self.frames.ping())
 
     async def _tell(self, *frames: str) -> None:

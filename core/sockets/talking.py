@@ -6,13 +6,14 @@ Plain functions that ask the database, each with a connection of its own that is
 from __future__ import annotations
 
 import functools
+import logging
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import connection
+from django.db import Error, connection
 from django.http import HttpRequest
 
 from core.chat import ending, say, window
@@ -29,6 +30,8 @@ from core.models.chat import ConversationQuerySet
 from core.routing.choose import UnknownModelError
 from core.sockets.entry import Caller, StrangerError, caller_of
 from core.sockets.frames import Command, UnreadableError
+
+log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -111,6 +114,18 @@ def enter(request: HttpRequest) -> uuid.UUID:
     if Conversation.objects.filter(pk=wishes.conversation).exists():
         _find(caller, wishes.conversation)
     return wishes.conversation
+
+
+@in_a_thread
+def may_stay(request: HttpRequest) -> bool:
+    """Whether whoever opened the socket could open it now; who cannot be asked for at this moment may stay."""
+    try:
+        caller_of(request)
+    except StrangerError:
+        return False
+    except Error as error:
+        log.warning("nobody knows who may stay at a socket: %s", error)
+    return True
 
 
 @in_a_thread

@@ -10,6 +10,8 @@ from decimal import Decimal
 
 import httpx2
 import pytest
+from asgiref.sync import async_to_sync
+from asgiref.testing import ApplicationCommunicator
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.test import Client
@@ -22,7 +24,9 @@ from core.intake.keys import make_key, revoke
 from core.live.channel import Publisher, forget, key_of
 from core.models import Budget, Call, ClaudeModel, Conversation, CostRecord, Key, Prompt, SystemPrompt, Turn, User
 from core.simulator.server import Simulator
+from core.sockets import chat
 from core.sockets.chat import BROKEN, MOST_WAITING, TOO_MANY
+from core.sockets.talking import in_a_thread
 from tests.chat.client import RefusedError, Socket
 from tests.gateway.conftest import Server, served, until
 
@@ -402,3 +406,47 @@ def test_many_open_sockets_leave_the_pages_quick(program: Open, server: Server) 
     began = time.monotonic()
     assert httpx2.get(f"{server.url}/healthz", timeout=5).status_code == 200
     assert timedelta(seconds=time.monotonic() - began) < timedelta(seconds=2)
+
+
+class TestStaying:
+    """A socket on which nothing happens, with a server's patience of moments."""
+
+    @pytest.fixture
+    def staying(self, key: tuple[Key, str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+        """Asks for something that nobody answers, does something, and answers with which code the socket is closed."""
+        monkeypatch.setattr(chat, "PING", 0.02)
+        scope = {
+            "type": "websocket",
+            "path": "/ws/chat/",
+            "query_string": b"model=claude-haiku-5-5",
+            "headers": [(b"host", b"localhost"), (b"x-api-key", key[1].encode())],
+        }
+
+        async def closed(meanwhile: Callable[[], object]) -> int:
+            socket = ApplicationCommunicator(chat.ChatSocket.as_asgi(), scope)
+            await socket.send_input({"type": "websocket.connect"})
+            assert (await socket.receive_output(10))["type"] == "websocket.accept"
+            await socket.send_input({"type": "websocket.receive", "text": "Hello"})
+            # In a thread of its own, as all that asks the database here.
+            await in_a_thread(until)(Turn.objects.exists, "the message")
+            await in_a_thread(meanwhile)()
+            said = await socket.receive_output(10)
+            await socket.send_input({"type": "websocket.disconnect", "code": 1000})
+            await socket.wait()
+            assert said["type"] == "websocket.close"
+            return int(said["code"])
+
+        return async_to_sync(closed)
+
+    def test_an_answer_that_waits_is_no_word(
+        self, staying: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Longer than it takes until somebody looks how the call stands.
+        monkeypatch.setattr(chat, "IDLE", 2.5)
+        assert staying(bool) == chat.AWAY
+
+    def test_who_may_not_chat_any_more_hears_nothing_more(
+        self, staying: Callable[..., int], key: tuple[Key, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(chat, "ASKED_ANEW", 0.1)
+        assert staying(lambda: revoke(key[0])) == chat.STRANGER
