@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import httpx2
 import pytest
@@ -423,7 +424,7 @@ class TestStaying:
         }
 
         async def closed(meanwhile: Callable[[], object]) -> int:
-            socket = ApplicationCommunicator(chat.ChatSocket.as_asgi(), scope)
+            socket: Any = ApplicationCommunicator(chat.ChatSocket.as_asgi(), scope)  # type: ignore[no-untyped-call]
             await socket.send_input({"type": "websocket.connect"})
             assert (await socket.receive_output(10))["type"] == "websocket.accept"
             await socket.send_input({"type": "websocket.receive", "text": "Hello"})
