@@ -130,12 +130,15 @@ def may_stay(request: HttpRequest) -> bool:
 
 @in_a_thread
 def speak(request: HttpRequest, conversation_id: uuid.UUID, command: Command) -> Said:
-    """The exchange that a command begins, or that it began before.
+    """The exchange that a command begins, or that it began before; then nothing counts any more.
 
     Raises the exceptions in `KINDS`; nothing was sent then, and nothing counts toward the key's limits.
     """
     caller, wishes = caller_of(request), wishes_of(request)
     conversation = _own(caller).filter(pk=conversation_id).first()
+    earlier = conversation.turns.filter(token=command.token).first() if conversation and command.token else None
+    if earlier is not None:
+        return Said(earlier.pk, earlier.call_id, earlier.conversation_id, Standing())
     standing = _counted(caller, conversation, command)
     try:
         turn = _exchange(caller, wishes, conversation_id, conversation, command)

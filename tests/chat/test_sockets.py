@@ -251,6 +251,21 @@ class TestKeys:
         assert socket.event()["error"]["type"] == "billing_error"
         assert Call.objects.count() == 1
 
+    def test_what_was_said_before_is_heard_again_whatever_a_limit_says(
+        self, program: Open, key: tuple[Key, str], worker: None
+    ) -> None:
+        Key.objects.filter(pk=key[0].pk).update(requests_per_minute=1)
+        socket = program("format=events")
+        conversation = socket.event()["conversation"]
+        socket.tell("message", text="One", id="a")
+        socket.until("ended")
+        socket.drop()
+        again = program(f"format=events&conversation={conversation}")
+        again.event()
+        again.tell("message", text="One", id="a")
+        assert again.until("ended")[-1]["status"] == "succeeded"
+        assert Call.objects.count() == 1
+
     def test_a_key_finds_its_own_conversations_only(self, program: Open, worker: None, port: int, member: User) -> None:
         socket = program()
         conversation = socket.headers["x-claudeapp-conversation"]
