@@ -17,7 +17,7 @@ from core.admin.base import Endless, ModelAdmin, ReadOnly, action, address, disp
 from core.batches.cancel import cancel
 from core.batches.held import release
 from core.bulk.progress import progress_of
-from core.models import Batch, BulkRun
+from core.models import Batch, BulkRun, Call
 from core.templatetags.admin_words import moment, usd
 
 TONES: dict[str, str] = {
@@ -30,7 +30,7 @@ TONES: dict[str, str] = {
 }
 
 
-HELD = "Held by Claude's spend limit"
+HELD = Call.HELD
 
 
 class StateFilter(admin.SimpleListFilter):

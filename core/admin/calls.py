@@ -136,9 +136,12 @@ class CallAdmin(Endless, ReadOnly, ModelAdmin[Call]):
     def asked(self, call: Call) -> str:
         return moment(call.created_at)
 
-    @display(description="Status", label={str(status.label): TONES[status] for status in Call.Status})
+    @display(
+        description="Status",
+        label={Call.HELD: "warning", **{str(status.label): TONES[status] for status in Call.Status}},
+    )
     def state(self, call: Call) -> str:
-        return call.get_status_display()
+        return Call.HELD if call.parked else call.get_status_display()
 
     @display(description="Tokens in and out")
     def tokens(self, call: Call) -> str:

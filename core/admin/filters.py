@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from core.models import ClaudeModel
+from core.models import Call, ClaudeModel
 
 
 class ModelFilter(admin.SimpleListFilter):
@@ -48,7 +48,7 @@ class StatusFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterator[tuple[str, str]]:  # noqa: ARG002 - Django's
         yield "trouble", "Failed or given up"
-        yield "parked", "Held by Claude's spend limit"
+        yield "parked", Call.HELD
         yield from model_admin.model.Status.choices
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002 - Django's

@@ -84,7 +84,7 @@ def _parked(user: User) -> list[Attention]:
     found = [(_up_to_enough(Call.objects.visible_to(user).parked()), calls)]
     if user.has_perm("core.view_batch"):
         found.append((_up_to_enough(Batch.objects.visible_to(user).parked(), "batch", "batches"), batches))
-    sentence = "Held by Claude's spend limit: {}."
+    sentence = f"{Call.HELD}: {{}}."
     return [Attention(sentence.format(number), page, "Look at them") for number, page in found if number]
 
 

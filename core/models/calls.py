@@ -180,6 +180,8 @@ class Call(models.Model):
         DEAD = "dead", "Given up"
         CANCELED = "canceled", "Canceled"
 
+    # What is said of one that waits for that, in place of its status.
+    HELD: ClassVar = "Held by Claude's spend limit"
     UNSENT: ClassVar = [Status.QUEUED, Status.WAITING]
     # Whoever asked by these comes back for the answer; who tries a draft, chats or wants a table's rows now, waits.
     PATIENT_DOORS: ClassVar = [Door.FORM, Door.API]
@@ -348,6 +350,8 @@ class Call(models.Model):
     @property
     def status_words(self) -> str:
         """Its status in a few words; what is said of single calls would mislead of those of a batch."""
+        if self.parked:
+            return self.HELD
         if self.lane != self.Lane.BATCH or self.finished:
             return self.get_status_display()
         return "Waits for a batch" if self.waits_for_a_batch else "In a batch"

@@ -137,7 +137,7 @@ def _context(request: HttpRequest, found: Call) -> dict[str, Any]:
     records, failed = list(found.cost_records.all()), list(found.failed_attempts.all())
     return {
         "call": found,
-        "state": words.HELD if held_until else state,
+        "state": Call.HELD if held_until else state,
         "explained": explained,
         "paused": found.status == Call.Status.QUEUED and is_paused(queue_of(found)),
         "text": text,

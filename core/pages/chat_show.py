@@ -161,7 +161,7 @@ def shown(turn: Turn, tree: Tree, turns: Sequence[Turn] = ()) -> Shown:
     text = call.text if call.finished else text_so_far(call.pk)
     return Shown(
         turn=turn,
-        state="Stopped" if call.status == Call.Status.CANCELED else words.HELD if call.parked else state,
+        state="Stopped" if call.status == Call.Status.CANCELED else Call.HELD if call.parked else state,
         explained=explained,
         text=text,
         answer=answers.shown(text) if call.finished else None,

@@ -37,8 +37,6 @@ IN_A_BATCH: dict[str, tuple[str, str]] = {
         "Claude has it in a batch, at half price, and answers within 24 hours. You may leave this page and come back.",
     ),
 }
-# Of one that Claude's spend limit holds, whatever it waits as.
-HELD = "Held by Claude's spend limit"
 
 _ASK = "Please tell an administrator; trying again will not help until it is put right."
 _LATER = "Run it again in a few minutes."

@@ -43,7 +43,9 @@ def test_an_operator_is_told_everywhere_and_finds_them(as_: SignIn, operator: Us
     for page in (reverse("catalogue"), reverse("admin:index"), LIST):
         assert BANNER in client.get(page).content.decode()
     assert "Held by Claude&#x27;s spend limit: 1 call." in client.get(reverse("admin:index")).content.decode()
-    assert str(held.pk) in client.get(f"{LIST}?status=parked").content.decode()
+    listed = client.get(f"{LIST}?status=parked").content.decode()
+    assert str(held.pk) in listed
+    assert "Waiting to try again</span>" not in listed
 
 
 def test_others_are_not_bothered_and_the_one_who_waits_knows_why(as_: SignIn, member: User, held: Call) -> None:
@@ -53,7 +55,8 @@ def test_others_are_not_bothered_and_the_one_who_waits_knows_why(as_: SignIn, me
     page = client.get(reverse("call", args=[held.pk])).content.decode()
     assert "has reached its spend limit at Claude" in page
     assert "goes on by itself on" in page
-    assert "Held by Claude&#x27;s spend limit</span>" in page
+    for each in (page, client.get(reverse("calls")).content.decode()):
+        assert "Held by Claude&#x27;s spend limit</span>" in each
 
 
 def test_nobody_is_told_that_the_request_is_at_fault(as_: SignIn, operator: User, held: Call) -> None:
