@@ -34,6 +34,7 @@ from core.operations.dealing import LONGEST_SPREAD, MOST_AT_ONCE, Done, dismiss,
 from core.operations.letters import letters_of
 from core.prompts.rendering import render, specs
 from core.routing.estimating import estimate_asked
+from core.templatetags.admin_words import moment
 
 if TYPE_CHECKING:
     from core.admin.calls import CallAdmin
@@ -230,7 +231,7 @@ def _run(request: HttpRequest, letters: QuerySet[Call], user: User, cleaned: Map
 
 def _started(done: Done) -> str:
     said = f"{_calls(done.started)} run{'s' if done.started == 1 else ''} again."
-    return f"{said} The last one begins at {timezone.localtime(done.last_at):%H:%M:%S}." if done.last_at else said
+    return f"{said} The last one begins on {moment(done.last_at)}." if done.last_at else said
 
 
 def _dismiss(request: HttpRequest, letters: QuerySet[Call], user: User, cleaned: Mapping[str, Any]) -> None:

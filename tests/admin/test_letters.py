@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from core.intake.requests import Asking, accept_request
 from core.models import Budget, Call, Handling, Prompt, User
+from core.templatetags.admin_words import moment
 from tests.letters import ended_dead, given_up
 
 SignIn = Callable[[User], Client]
@@ -101,8 +102,12 @@ def test_all_of_a_kind_run_again_at_a_pace(as_: SignIn, operator: User, prompt: 
         given_up(prompt, member)
     other = given_up(prompt, member, error_type="api_error")
     client = as_(operator)
-    assert "3 calls run again. The last one begins at" in act(client, "again-all", confirmed="1", per_minute="60")
+    said = act(client, "again-all", confirmed="1", per_minute="1")
     assert Call.objects.filter(status=Call.Status.WAITING).count() == 2
+    last = Call.objects.filter(not_before__isnull=False).latest("not_before").not_before
+    assert last is not None
+    # With its day: a thousand of them at this pace begin tomorrow.
+    assert f"3 calls run again. The last one begins on {moment(last)}." in said
     assert list(Call.objects.letters()) == [other]
 
 
