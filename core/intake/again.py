@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from core.models import Call, Handling, User
 
@@ -32,7 +33,7 @@ class Again:
 
     def when(self) -> dict[str, Any]:
         """The fields of a new call that is not to begin at once: the sweeper starts it when its time has come."""
-        if self.at is None:
+        if self.at is None or self.at <= timezone.now():
             return {}
         return {"status": Call.Status.WAITING, "not_before": self.at, "dispatched_at": self.at}
 

@@ -33,7 +33,10 @@ class Handling(models.Model):
         verbose_name = "handling of a call that was given up"
         verbose_name_plural = "handlings of calls that were given up"
         ordering: ClassVar = ["-at", "-pk"]
-        indexes: ClassVar = [models.Index(fields=["-at", "-id"], name="handling_newest")]
+        indexes: ClassVar = [
+            models.Index(fields=["-at", "-id"], name="handling_newest"),
+            models.Index(fields=["starts_at"], name="handling_places", condition=models.Q(starts_at__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_how_display()}: {self.call_id}"

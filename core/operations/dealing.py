@@ -21,10 +21,13 @@ from core.intake.again import Again, NotAgainError, close_letters, resendable
 from core.intake.requests import Asking, NotAllowedError, accept_request
 from core.intake.storing import UnreadableRequestError
 from core.models import BatchRow, Call, Handling, User
+from core.models.one_at_a_time import one_at_a_time
 from core.routing.choose import UnknownModelError
 
 # Each is stored, and reserves, while somebody waits for the page.
 MOST_AT_ONCE = 1000
+# A place that is so near is none that anybody has to be told of.
+AT_ONCE = dt.timedelta(seconds=1)
 # Minutes: what is started later would be better started by somebody who has looked again.
 LONGEST_SPREAD = 24 * 60
 
@@ -41,21 +44,30 @@ class Done:
 def run_again(letters: Iterable[Call], *, by: User, per_minute: int | None = None) -> Done:
     """Run these dead letters again, `per_minute` of them a minute, or all at once.
 
-    At a pace they begin after those that were to begin later already: two paces at once would be a third one.
+    At a pace each begins after all that were to begin before it, whoever started those: two paces at once would be a
+    third one.
     """
-    done = Done()
-    last = _last_to_begin() if per_minute else None
-    began, before = (last, 1) if last else (timezone.now(), 0)
+    done, began = Done(), timezone.now()
     for call in letters:
-        place = done.started + before
-        at = began + dt.timedelta(minutes=place / per_minute) if per_minute and place else None
         try:
-            run_one_again(call, by=by, at=at)
+            if per_minute:
+                at = _run_in_its_turn(call, by, per_minute)
+                done.last_at = at if at > began + AT_ONCE else None
+            else:
+                run_one_again(call, by=by)
+            done.started += 1
         except NotAgainError as error:
             done.refused[str(error)] += 1
-        else:
-            done.started, done.last_at = done.started + 1, at
     return done
+
+
+def _run_in_its_turn(call: Call, by: User, per_minute: int) -> dt.datetime:
+    """Run one again at the next place in time, and answer that."""
+    with one_at_a_time("letters at a pace"):
+        now, last = timezone.now(), _last_to_begin()
+        at = max(now, last + dt.timedelta(minutes=1 / per_minute)) if last else now
+        run_one_again(call, by=by, at=at)
+    return at
 
 
 def run_for_whoever_asked(call: Call, *, by: User) -> Call:
@@ -67,9 +79,9 @@ def run_for_whoever_asked(call: Call, *, by: User) -> Call:
 
 
 def _last_to_begin() -> dt.datetime | None:
-    """When the last of those begins that were run again at a pace, and have their turn still before them."""
-    later = Handling.objects.filter(how=Handling.How.AGAIN, starts_at__gt=timezone.now())
-    last: dt.datetime | None = later.aggregate(last=Max("starts_at"))["last"]
+    """When the last of those begins, or began, that were run again at a pace."""
+    placed = Handling.objects.filter(starts_at__isnull=False)
+    last: dt.datetime | None = placed.aggregate(last=Max("starts_at"))["last"]
     return last
 
 

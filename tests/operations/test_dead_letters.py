@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from core.chat.say import Message, begin
@@ -173,6 +177,29 @@ def test_at_a_pace_they_wait_in_the_database_and_each_starts_in_its_turn(
     due = timezone.now() - dt.timedelta(seconds=1)
     Call.objects.filter(pk=fresh[1].pk).update(not_before=due, dispatched_at=due)
     assert start_due() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_who_press_at_the_same_moment_keep_one_pace(prompt: Prompt, member: User, operator: User) -> None:
+    for _ in range(6):
+        given_up(prompt, member)
+    start = threading.Barrier(2)
+
+    def press() -> int:
+        letters = list(Call.objects.letters().order_by("dead_since").select_related("user", "prompt", "version"))
+        start.wait(10)
+        try:
+            return run_letters_again(letters, by=operator, per_minute=30).started
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        started = [pressed.result(30) for pressed in [pool.submit(press) for _ in range(2)]]
+
+    places = sorted(at for at in Handling.objects.values_list("starts_at", flat=True) if at)
+    assert (sum(started), len(places)) == (6, 6)
+    apart = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(places)]
+    assert apart == [pytest.approx(2, abs=0.01)] * 5
 
 
 def test_the_time_until_its_turn_does_not_count_as_waiting(letter: Call, operator: User) -> None:
