@@ -123,7 +123,8 @@ def _write(pipe: redis.client.Pipeline, letter: _Letter) -> list[tuple[int, Told
             continue
         goes_on = kind == "text" and told.pieces > 0
         places.append((len(pipe), told))
-        entry: dict[Any, Any] = {"kind": kind, "data": data}
+        # Half a character, which JSON can name and nobody can send, must not take the others' words with it.
+        entry: dict[Any, Any] = {"kind": kind, "data": data.encode(errors="replace")}
         pipe.xadd(told.key, entry, maxlen=MOST_PIECES, approximate=True, nomkstream=goes_on)
         kept = kept or kind == "ended" or told.pieces % RENEWED_EACH == 0
         told.pieces += 1

@@ -245,6 +245,20 @@ def test_words_of_many_calls_travel_together_and_in_their_order(db: None) -> Non
     assert commands() - before < 300, "600 pieces, and each would take two commands by itself"
 
 
+def test_half_a_character_in_one_answer_takes_no_words_of_others_with_it(db: None) -> None:
+    """JSON can name one, and then nobody can send it."""
+    odd, other = uuid.uuid4(), uuid.uuid4()
+    told = {call: Publisher(call) for call in (odd, other)}
+    for each in told.values():
+        each.started(1)
+    told[odd].text("half \ud83d")
+    told[other].text("whole")
+
+    outbox().flush()
+
+    assert [text_so_far(call) for call in (odd, other)] == ["half ?", "whole"]
+
+
 def test_words_with_a_hole_in_them_are_not_told(call: Call, settings: Settings) -> None:
     """Redis was away for a while: what the attempt says afterwards would mislead; the next attempt is told."""
     publisher = Publisher(call.pk)
