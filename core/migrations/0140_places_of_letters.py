@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('core', '0131_when_a_call_was_first_tried'),
+        ('core', '0132_since_when_a_call_is_queued'),
     ]
 
     operations = [
