@@ -48,7 +48,7 @@ _OVERTAKEN = _FAMILIES.replace(
     "SELECT 1 FROM stands WHERE member <> root AND failed = 0 AND (batch IS NULL OR batch <> %s) LIMIT 1",
 )
 _OF_A_MEMBER = ("pk", "again_of_id", "status", "created_at", "batch_row__batch__door", "batch_row__batch__started_at")
-_SHOWN = ["status", "lane", "text", "error_message", "error_type", "model"]
+_SHOWN = ["status", "lane", "parked", "text", "error_message", "error_type", "model"]
 
 
 def newest_of(calls: Iterable[Call]) -> dict[uuid.UUID, Call]:

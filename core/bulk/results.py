@@ -19,7 +19,7 @@ CHUNK = 100
 # Beside the answer.
 TOLD = ["status", "error", "model", "cost USD"]
 SKIPPED = "Skipped"
-_NEEDED = [f"call__{name}" for name in ("status", "lane", "text", "error_message", "model")]
+_NEEDED = [f"call__{name}" for name in ("status", "lane", "parked", "text", "error_message", "model")]
 # Where the values of a row are: for those without a table with their calls.
 _VALUES = {False: "cells", True: "call__inputs"}
 

@@ -70,12 +70,23 @@ def sweep() -> Swept:
 def recover_lost() -> int:
     """Take the calls of lost processes; those that may run again are put into the queue."""
     lost = Call.objects.lost().select_related("version")[:MOST_AT_ONCE]
-    recovered = [call for call in lost if recover(call)]
+    recovered = [call for call in lost if _recovered(call)]
     for call in recovered:
         log.warning("call %s lost its worker at attempt %s; now %s", call.pk, call.attempt, call.status)
         if call.status == Call.Status.QUEUED and call.lane == Call.Lane.QUEUE:
             dispatch_again(call, at_front=True)
     return len(recovered)
+
+
+def _recovered(call: Call) -> bool:
+    try:
+        return bool(recover(call))
+    except Error:
+        raise
+    except Exception:
+        # Whatever is wrong with it, the others are not to wait for it.
+        log.exception("call %s cannot be taken from its lost worker", call.pk)
+        return False
 
 
 def start_due() -> int:

@@ -14,6 +14,7 @@ from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from core.execution.patience import MOST_LOST_UNSENT
+from core.execution.recovery import recover
 from core.execution.run import run_call
 from core.execution.watching import NobodyWatches
 from core.intake.accept import accept
@@ -81,6 +82,26 @@ def test_what_a_worker_has_taken_and_is_about_to_claim_is_not_queued_again(ask: 
     assert in_queue() == set()
     looking.round(began + FORGOTTEN)
     assert in_queue() == {job_id_of(call.pk)}
+
+
+def test_one_that_cannot_be_recovered_holds_up_no_other(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls = [ask() for _ in range(3)]
+    for call in calls:
+        lose(call, sent=False)
+    odd = calls[1].pk
+
+    def and_stumbles(call: Call) -> str:
+        if call.pk == odd:
+            raise ValueError("something that nobody thought of")
+        return recover(call)
+
+    monkeypatch.setattr(sweeper, "recover", and_stumbles)
+
+    assert sweeper.recover_lost() == 2
+    assert f"call {odd} cannot be taken" in caplog.text
+    assert set(Call.objects.filter(status=Call.Status.RUNNING)) == {calls[1]}
 
 
 def test_however_many_are_due_a_lost_call_is_seen_and_whoever_waited_longest_goes_first(
