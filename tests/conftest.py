@@ -16,6 +16,7 @@ from rq import Queue, Worker
 
 from core.costs import prices
 from core.execution import breaker, fallbacks
+from core.hints import aside
 from core.models import Budget, ClaudeModel, Price, Prompt, User, Variable, guard
 from core.routing import book
 from core.routing.catalogue import sync_models
@@ -82,6 +83,13 @@ def _empty_redis() -> Iterator[None]:
     redis.Redis.from_url(f"unix://{environment.FOLDER}/redis.sock").flushall()
     breaker.board.forget()
     fallbacks.chains.forget()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_aside() -> Iterator[None]:
+    """An e-mail of one test must not reach the next one's box."""
+    yield
+    assert aside.wait(30)
 
 
 @pytest.fixture
