@@ -92,23 +92,23 @@ def _told(error: BaseException | None, depth: int = 0) -> Iterator[str]:
         yield from _told(before, depth + 1)
         yield "\nwhich led to\n\n"
     yield "".join(traceback.format_tb(error.__traceback__))
-    yield f"{type(error).__module__}.{type(error).__qualname__}: {_words(str(error))}\n"
+    yield f"{type(error).__module__}.{type(error).__qualname__}: {first_words(str(error))}\n"
 
 
-def _words(said: str) -> str:
-    """An error's first line; those after it are what the database adds."""
+def first_words(said: str) -> str:
+    """What of an error may be told to everybody: its first line; those after it are what the database adds."""
     return said.split("\n", 1)[0][:LONGEST]
 
 
 def discreet(event: dict[str, Any], _: dict[str, Any]) -> dict[str, Any]:
     """What Sentry is sent, which reads exceptions itself: with no more of their words than our log has."""
     for error in _values(event, "exception"):
-        error["value"] = _words(error.get("value") or "")
+        error["value"] = first_words(error.get("value") or "")
     for crumb in _values(event, "breadcrumbs"):
-        crumb["message"] = _words(crumb.get("message") or "")
+        crumb["message"] = first_words(crumb.get("message") or "")
     if entry := event.get("logentry"):
         # Without the parameters: an exception among them is written with all its words.
-        event["logentry"] = {"message": entry["message"], "formatted": _words(entry.get("formatted") or "")}
+        event["logentry"] = {"message": entry["message"], "formatted": first_words(entry.get("formatted") or "")}
     return event
 
 

@@ -20,6 +20,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 from redis.exceptions import RedisError
 
+from core.hints.logs import first_words
 from core.jobs.once import ask_once
 from core.models import RegularTask
 
@@ -128,7 +129,8 @@ def run(name: str) -> bool:
             result = str(import_string(task.work)())
         except Exception as caught:
             log.exception("the regular task %s", name)
-            error = f"{type(caught).__name__}: {caught}"
+            # It goes by e-mail, and to a page whose readers may not read everybody's calls.
+            error = f"{type(caught).__name__}: {first_words(str(caught))}"
     now = timezone.now()
     next_at = now + task.wait_after(row.failures) if error else task.when.after(now)
     return row.end(time.monotonic() - began, next_at, result=result, error=error)

@@ -33,7 +33,8 @@ def good() -> str:
 
 def bad() -> str:
     ran.append("bad")
-    raise ValueError("no such thing")
+    # As a database says it, which adds the row.
+    raise ValueError("no such thing\nDETAIL:  Failing row contains (what somebody asked).")
 
 
 def slow() -> str:
