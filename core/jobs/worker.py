@@ -8,6 +8,8 @@ while Redis or the database is away it waits.
 from __future__ import annotations
 
 import logging
+import math
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +20,8 @@ import redis
 from django.conf import settings
 from django.db import connections
 from rq import worker_registration
+from rq.job import Job
+from rq.job_lifecycle import call_exception_handlers
 from rq.queue import Queue
 from rq.suspension import is_suspended
 from rq.timeouts import BaseDeathPenalty
@@ -52,6 +56,8 @@ POP = 1
 SHORT_POP = 0.05
 PAUSE = 1.0
 ANSWER = 10
+# Seconds that handing back and taking leave may last, before the process ends without.
+LEAVE = 10.0
 
 
 class Unhurried(BaseDeathPenalty):
@@ -62,6 +68,11 @@ class Unhurried(BaseDeathPenalty):
 
     def cancel_death_penalty(self) -> None:
         pass
+
+
+def _name_of(job_id: bytes) -> str:
+    """Whatever somebody has put there: a name of no job is passed over like that of one that is gone."""
+    return job_id.decode(errors="replace")
 
 
 class CallWorker(BaseWorker):
@@ -78,8 +89,9 @@ class CallWorker(BaseWorker):
         self.connection.connection_pool.max_connections = 2 * settings.WORKER_CONCURRENCY + 20
         self._places = Places(settings.WORKER_CONCURRENCY)
         self._noted = Noted(self, self.get_heartbeat_ttl(self.job_class("any", connection=self.connection)))
-        self._cold, self._asked_at = False, 0.0
-        self._over = threading.Event()
+        # When it was asked to stop, and by when what runs has to have ended.
+        self._asked_at, self._end_by = 0.0, math.inf
+        self._over, self._left = threading.Event(), threading.Event()
         self._looked_at = 0.0
         self._pauses = Pauses()
         self._clean_from = time.monotonic() + 2 * BEAT
@@ -91,14 +103,18 @@ class CallWorker(BaseWorker):
         self._install_signal_handlers()  # type: ignore[no-untyped-call]
         self._patiently(lambda: self.bootstrap(options.get("logging_level")))
         self._in_background(self._keep_beating)
+        self._in_background(self._end_what_hangs)
         if not burst:
             Sweeper(self._over).start()
             Lookout(self._over).start()
         try:
             started = self._run_until_stopped(burst, max_jobs)
-            self._drain(None if burst and not self._stop_requested else settings.SHUTDOWN_GRACE)
+            if not burst:
+                self._end_by = min(self._end_by, time.monotonic() + settings.SHUTDOWN_GRACE)
+            self._drain()
         finally:
             self._leave()
+            self._left.set()
         return bool(started)
 
     # --- taking and running jobs ---
@@ -136,7 +152,7 @@ class CallWorker(BaseWorker):
         for queue in self._going_on():
             most = room - len(taken) - (self._kept_for_people() if queue is not self.queues[0] else 0)
             popped: Any = self.connection.lpop(queue.key, most) if most > 0 else None
-            taken += [(queue, as_text(job_id)) for job_id in popped or ()]
+            taken += [(queue, _name_of(job_id)) for job_id in popped or ()]
 
     def _wait_for_one(self, timeout: int | None) -> list[tuple[Queue, str]]:
         if timeout is None:
@@ -148,7 +164,7 @@ class CallWorker(BaseWorker):
         # Places that bulk may have can become free meanwhile.
         patience = SHORT_POP if self._places.free <= self._kept_for_people() else timeout
         popped: Any = self.connection.blpop(list(open_queues), patience)
-        return [(open_queues[as_text(popped[0])], as_text(popped[1]))] if popped else []
+        return [(open_queues[as_text(popped[0])], _name_of(popped[1]))] if popped else []
 
     def _kept_for_people(self) -> int:
         """The last eighth of the places, so that bulk does not keep people waiting."""
@@ -209,6 +225,11 @@ class CallWorker(BaseWorker):
                 self.executions.pop(execution.id, None)
             connections.close_all()
 
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+        """RQ would write all that an error says, and a database's says what is in the row that it refuses."""
+        log.error("job %s failed", job.id, exc_info=exc_info)
+        call_exception_handlers(self._exc_handlers, job, *exc_info)
+
     def procline(self, message: str) -> None:
         pass
 
@@ -263,6 +284,12 @@ class CallWorker(BaseWorker):
             except redis.RedisError as error:
                 self._redis_is_away(error)
 
+    def register_birth(self) -> None:
+        """Where Redis went in the middle of the beginning, the worker that it knows by this name is this one."""
+        if self.birth_date is not None:
+            self.connection.delete(self.key)
+        super().register_birth()  # type: ignore[no-untyped-call]
+
     def _set_ip_address(self, connection: redis.Redis) -> None:
         try:
             super()._set_ip_address(connection)
@@ -279,24 +306,32 @@ class CallWorker(BaseWorker):
     def _shutdown(self) -> None:
         """Called by the first SIGTERM or SIGINT, wherever the main thread is: it may only leave a note."""
         self._stop_requested, self._asked_at = True, time.monotonic()
+        self._end_by = self._asked_at + settings.SHUTDOWN_GRACE
 
     def request_force_stop(self, *_: object) -> None:
         """The second one: hand back at once what is under way. A terminal may send the first one twice."""
-        self._cold = time.monotonic() - self._asked_at > 1
+        if time.monotonic() - self._asked_at > 1:
+            self._end_by = time.monotonic()
 
-    def _drain(self, grace: float | None) -> None:
-        """Let what runs end, within `grace` seconds."""
-        deadline = None if grace is None else time.monotonic() + grace
-        while self._places.taken and not self._cold and (deadline is None or time.monotonic() < deadline):
+    def _drain(self) -> None:
+        """Let what runs end; from a signal on, however late it was noticed, for `SHUTDOWN_GRACE` seconds."""
+        while self._places.taken and time.monotonic() < self._end_by:
             time.sleep(0.02)
-            if deadline is None and self._stop_requested:
-                deadline = time.monotonic() + settings.SHUTDOWN_GRACE
+
+    def _end_what_hangs(self) -> None:
+        """A database that neither answers nor refuses keeps the main thread for as long; its leases then run out."""
+        while not self._left.wait(PAUSE):
+            if time.monotonic() > self._end_by + LEAVE:
+                log.error("the worker ends in the middle of its leave: the database or Redis does not answer")
+                os._exit(1)
 
     def _leave(self) -> None:
         self._over.set()
         if self._places.taken:
             for call in hand_back():
-                dispatch_again(call)
+                if not dispatch_again(call):
+                    # Each would wait for Redis again; the sweeper sees them all.
+                    break
         self._places.close()
         outbox().flush()
         try:

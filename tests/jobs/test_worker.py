@@ -17,7 +17,7 @@ from typing import Any
 import django_rq
 import pytest
 import redis
-from django.db import OperationalError, connection, connections
+from django.db import IntegrityError, OperationalError, connection, connections
 from django_rq.workers import get_worker
 from pytest_django import Settings
 from rq.job import Job
@@ -26,8 +26,10 @@ from rq.worker import BaseWorker, WorkerStatus
 from core.execution.lease import kept
 from core.execution.recovery import hand_back, recover
 from core.hints.connection import quick_redis
+from core.hints.logs import Json
 from core.intake.accept import accept
 from core.jobs import calls
+from core.jobs import worker as worker_module
 from core.jobs.dispatch import BULK, dispatch_again, in_queue, queue
 from core.jobs.once import MOST_KEPT
 from core.jobs.regular import HOUSEKEEPING, RUN_DUE
@@ -166,6 +168,49 @@ def test_a_job_that_fails_ends_no_worker(ask: Ask) -> None:
     assert int(quick_redis().hget(worker.key, "failed_job_count") or 0) == 1
 
 
+def refused_by_the_database() -> None:
+    row = ["what", "somebody", "asked"]
+    raise IntegrityError(f"a column must not be null\nDETAIL:  Failing row contains ({' '.join(row)}).")
+
+
+def test_the_log_says_that_a_job_failed_and_not_what_was_in_its_row(caplog: pytest.LogCaptureFixture) -> None:
+    queue().enqueue(f"{__name__}.refused_by_the_database")
+
+    run_all()
+
+    written = "\n".join(Json().format(record) for record in caplog.records)
+    assert "a column must not be null" in written
+    assert "what somebody asked" not in written
+
+
+def test_what_is_no_name_of_a_job_at_all_ends_no_worker(ask: Ask) -> None:
+    call = ask()
+    queue().connection.lpush(queue().key, b"\xff\xfe")
+
+    run_all()
+
+    call.refresh_from_db()
+    assert call.status == Call.Status.SUCCEEDED
+
+
+def test_a_redis_that_goes_in_the_middle_of_the_beginning_ends_no_worker(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call, worker = ask(), made()
+    subscribe = worker.subscribe
+
+    def once_away() -> None:
+        monkeypatch.setattr(worker, "subscribe", subscribe)
+        raise redis.ConnectionError("gone")
+
+    monkeypatch.setattr(worker, "subscribe", once_away)
+
+    run_all(worker)
+
+    call.refresh_from_db()
+    assert call.status == Call.Status.SUCCEEDED
+
+
 def test_the_dashboard_sees_the_worker_and_what_it_runs(ask: Ask) -> None:
     call = ask("[[simulate: slow seconds=1.5]]")
     worker = made()
@@ -263,6 +308,67 @@ def test_a_stop_lets_calls_end_and_hands_the_rest_back_at_once(ask: Ask) -> None
 
     long.refresh_from_db()
     assert (long.status, long.attempt) == (Call.Status.SUCCEEDED, 2)
+
+
+def test_a_stop_that_is_noticed_late_lasts_no_longer(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Redis or database that does not answer keeps the main thread for seconds."""
+    settings.SHUTDOWN_GRACE = 1
+    worker, over, told = made(), threading.Event(), threading.Event()
+    worker._places.begin(lambda: over.wait(20))
+
+    def hangs(*_: object) -> list[Any]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        told.wait(1.5)
+        return []
+
+    monkeypatch.setattr(worker, "_take", hangs)
+    began = time.monotonic()
+
+    run_all(worker, burst=False)
+
+    assert time.monotonic() - began < 2.4
+    over.set()
+
+
+def test_a_stop_that_hangs_for_good_ends_the_process(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.SHUTDOWN_GRACE = 0
+    ended: list[int] = []
+    worker = made()
+
+    def end(status: int) -> None:
+        ended.append(status)
+        worker._left.set()
+
+    monkeypatch.setattr(os, "_exit", end)
+    monkeypatch.setattr(worker_module, "LEAVE", 0.1)
+    monkeypatch.setattr(worker_module, "PAUSE", 0.02)
+    watch = threading.Thread(target=worker._end_what_hangs)
+    watch.start()
+    assert not worker._left.wait(0.3), "nobody asked it to stop"
+
+    worker._shutdown()
+    watch.join(timeout=10)
+
+    assert ended == [1]
+
+
+def test_without_redis_what_is_handed_back_is_left_to_the_sweeper_all_at_once(
+    ask: Ask, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A Redis that does not answer would keep a leaving worker for five seconds with each call."""
+    claimed = [Call.objects.claim(ask().pk, dt.timedelta(seconds=30)) for _ in range(3)]
+    worker, over = made(), threading.Event()
+    worker._places.begin(lambda: over.wait(20))
+    settings.RQ_QUEUES = {name: {**one, "URL": "redis://127.0.0.1:9/0"} for name, one in settings.RQ_QUEUES.items()}
+    with contextlib.ExitStack() as held:
+        for call in claimed:
+            assert call is not None
+            held.enter_context(kept(call))
+        worker._leave()
+    over.set()
+
+    assert statuses() == {Call.Status.QUEUED}
+    assert caplog.text.count("waits for the sweeper") == 1
 
 
 def test_what_was_not_sent_is_handed_back_as_if_nobody_had_taken_it(ask: Ask) -> None:
