@@ -41,14 +41,14 @@ def prune(days: int) -> int:
     """
     cutoff = timezone.now() - dt.timedelta(days=days)
     begin = known()[TASK].reached
+    # What has not ended is looked at again the next time; also what ends while the others are emptied.
+    unfinished = _asked(begin, cutoff).exclude(status__in=Call.FINISHED).order_by("created_at")
+    reached = unfinished.values_list("created_at", flat=True).first() or cutoff
     number, since = 0, begin
     while chunk := list(_old(since, cutoff).values_list("pk", "created_at")[:CHUNK]):
         _empty([pk for pk, _ in chunk])
         number, since = number + len(chunk), chunk[-1][1]
     _empty_tables(cutoff)
-    # What had not ended is looked at again the next time.
-    unfinished = _asked(begin, cutoff).exclude(status__in=Call.FINISHED).order_by("created_at")
-    reached = unfinished.values_list("created_at", flat=True).first() or cutoff
     RegularTask.objects.filter(pk=TASK).update(reached=reached)
     return number
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -13,6 +15,7 @@ from django.utils import timezone
 
 from core.intake.accept import accept
 from core.models import Call, CostRecord, FailedAttempt, Prompt, RegularTask, User
+from core.operations import retention
 from core.operations.retention import prune, prune_daily
 from tests.letters import given_up
 
@@ -53,6 +56,26 @@ def test_what_has_not_ended_keeps_its_contents_until_it_has(prompt: Prompt, memb
     Call.objects.filter(pk=waiting.pk).update(status=Call.Status.CANCELED)
     assert prune(30) == 1
     assert RegularTask.objects.get(pk="retention").reached is not None
+
+
+def test_what_ends_while_others_are_emptied_is_looked_at_the_next_time(
+    prompt: Prompt, member: User, old: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first time takes hours where there is much, and what a spend limit held ends meanwhile."""
+    assert prompt.published is not None
+    waiting = aged(accept(prompt.published, {"document": "Waits.", "length": "short"}, user=member), 40)
+    empty = retention._empty
+
+    def ends_meanwhile(calls: Sequence[UUID]) -> None:
+        empty(calls)
+        Call.objects.filter(pk=waiting.pk).update(status=Call.Status.CANCELED)
+
+    monkeypatch.setattr(retention, "_empty", ends_meanwhile)
+
+    assert [prune(30), prune(30)] == [1, 1]
+
+    waiting.refresh_from_db()
+    assert waiting.inputs == {}
 
 
 def test_it_goes_on_from_where_it_came_to(old: Call, prompt: Prompt, member: User) -> None:
