@@ -30,7 +30,16 @@ from core.intake.again import NotAgainError
 from core.intake.requests import MOST_TOKENS, kept_form
 from core.intake.storing import UnreadableRequestError
 from core.models import Call, User
-from core.operations.dealing import LONGEST_SPREAD, MOST_AT_ONCE, Done, dismiss, run_again, run_one_again, why_not
+from core.operations.dealing import (
+    LONGEST_SPREAD,
+    MOST_AT_ONCE,
+    Done,
+    dismiss,
+    minutes_taken,
+    run_again,
+    run_one_again,
+    why_not,
+)
 from core.operations.letters import letters_of
 from core.prompts.rendering import render, specs
 from core.routing.estimating import estimate_asked
@@ -39,6 +48,8 @@ from core.templatetags.admin_words import moment
 if TYPE_CHECKING:
     from core.admin.calls import CallAdmin
 
+# A minute.
+FASTEST = 6000
 # So many requests are priced to say what all will likely cost.
 SAMPLE = 50
 
@@ -46,15 +57,19 @@ SAMPLE = 50
 class PaceForm(forms.Form):
     """How many a minute."""
 
-    per_minute = forms.IntegerField(required=False, min_value=1, max_value=6000)
+    per_minute = forms.IntegerField(required=False, min_value=1, max_value=FASTEST)
     number = 0
 
     def clean_per_minute(self) -> int | None:
         per_minute: int | None = self.cleaned_data["per_minute"]
-        if per_minute and (self.number - 1) / per_minute > LONGEST_SPREAD:
-            slowest = -(-self.number // LONGEST_SPREAD)
-            raise forms.ValidationError(f"That would take longer than a day. At least {slowest} a minute, please.")
-        return per_minute
+        # They begin after those that were started at a pace before.
+        room = LONGEST_SPREAD - minutes_taken()
+        if not per_minute or self.number <= per_minute * room:
+            return per_minute
+        if self.number > FASTEST * room:
+            raise forms.ValidationError("Those that wait for their turn already take a day. Please come back later.")
+        slowest = math.ceil(self.number / room)
+        raise forms.ValidationError(f"That would take longer than a day. At least {slowest} a minute, please.")
 
 
 class NoteForm(forms.Form):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Max, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from core.costs.budgets import OverBudgetError
@@ -78,11 +78,19 @@ def run_for_whoever_asked(call: Call, *, by: User) -> Call:
     return run_one_again(call, by=by) if call.dead_since else run_again_for_owner(call, by=by)
 
 
+def minutes_taken() -> float:
+    """For how long those have their turns that were run again at a pace; 0 where none waits for its turn."""
+    last, now = _last_to_begin(), timezone.now()
+    return max(0.0, (last - now).total_seconds() / 60) if last else 0.0
+
+
 def _last_to_begin() -> dt.datetime | None:
     """When the last of those begins, or began, that were run again at a pace."""
-    placed = Handling.objects.filter(starts_at__isnull=False)
-    last: dt.datetime | None = placed.aggregate(last=Max("starts_at"))["last"]
-    return last
+    placed = Handling.objects.order_by("-starts_at").values_list("starts_at", flat=True)
+    now = timezone.now()
+    # One that was canceled leaves its turn to others.
+    waiting = placed.filter(starts_at__gt=now, fresh__status=Call.Status.WAITING).first()
+    return waiting or placed.filter(starts_at__lte=now).first()
 
 
 def run_one_again(

@@ -127,6 +127,23 @@ def test_a_pace_that_takes_longer_than_a_day_is_refused_in_words(
     assert Call.objects.letters().count() == 3
 
 
+def test_what_waits_for_its_turn_already_counts_towards_the_day(
+    as_: SignIn, operator: User, prompt: Prompt, member: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None begins later than a day from now, however often the button is pressed."""
+    monkeypatch.setattr("core.admin.letter_actions.LONGEST_SPREAD", 4)
+    client = as_(operator)
+    for _ in range(4):
+        given_up(prompt, member)
+    assert "4 calls run again." in act(client, "again-all", confirmed="1", per_minute="1")
+    given_up(prompt, member)
+    given_up(prompt, member)
+    assert "At least 2 a minute, please." in act(client, "again-all", confirmed="1", per_minute="1")
+    monkeypatch.setattr("core.admin.letter_actions.LONGEST_SPREAD", 2)
+    assert "already take a day. Please come back later." in act(client, "again-all", confirmed="1", per_minute="1")
+    assert Call.objects.letters().count() == 2
+
+
 def test_over_budget_the_page_says_so_in_a_sentence(as_: SignIn, operator: User, letter: Call, prompt: Prompt) -> None:
     Budget.objects.create(
         name="Small", scope="prompt", prompt=prompt, amount=Decimal("0.0000001"), period="month", owner=operator,

@@ -202,6 +202,16 @@ def test_two_who_press_at_the_same_moment_keep_one_pace(prompt: Prompt, member: 
     assert apart == [pytest.approx(2, abs=0.01)] * 5
 
 
+def test_a_turn_that_nobody_takes_any_more_keeps_no_other_waiting(prompt: Prompt, member: User, operator: User) -> None:
+    run_letters_again([given_up(prompt, member) for _ in range(10)], by=operator, per_minute=1)
+    for call in Call.objects.exclude(again_of=None):
+        call.cancel()
+
+    done = run_letters_again([given_up(prompt, member)], by=operator, per_minute=60)
+
+    assert (done.started, done.last_at) == (1, None)
+
+
 def test_the_time_until_its_turn_does_not_count_as_waiting(letter: Call, operator: User) -> None:
     fresh = run_one_again(letter, by=operator, at=timezone.now() + dt.timedelta(hours=5))
     Call.objects.filter(pk=fresh.pk).update(created_at=timezone.now() - dt.timedelta(days=3))
