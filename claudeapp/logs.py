@@ -18,7 +18,10 @@ def logging_for(level: str, form: str) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"naming": {"()": "core.hints.logs.Naming"}},
+        "filters": {
+            "naming": {"()": "core.hints.logs.Naming"},
+            "unquoting": {"()": "core.hints.logs.Unquoting"},
+        },
         "formatters": {"LINE": {"()": "core.hints.logs.Lines"}, "JSON": {"()": "core.hints.logs.Json"}},
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": form, "filters": ["naming"]}},
         "root": {"handlers": ["console"], "level": others},
@@ -28,7 +31,7 @@ def logging_for(level: str, form: str) -> dict[str, Any]:
             "django": console,
             # Those two would otherwise have handlers of their own.
             "django.server": console,
-            "gunicorn.error": console,
+            "gunicorn.error": {**console, "filters": ["unquoting"]},
             # Requests to Claude are logged by this project with the call's id; these would repeat them.
             "httpx2": {"level": "WARNING"},
             "anthropic": {"level": "WARNING"},

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
+from gunicorn.http.body import ChunkedReader
+from gunicorn.http.errors import ParseException
 from gunicorn.workers.gthread import ThreadWorker
 
 from claudeapp import settings
 from claudeapp.slow_clients import WATCHDOG, limit_sending
+
+
+class Unquoting:
+    """Reads a body in chunks. One that is in none is as good as broken off; gunicorn's own error would quote it."""
+
+    def __init__(self, reader: ChunkedReader) -> None:
+        self._reader = reader
+
+    def read(self, size: int) -> bytes:
+        try:
+            read: bytes = self._reader.read(size)
+        except ParseException as error:
+            raise ConnectionResetError(errno.ECONNRESET, type(error).__name__) from None
+        return read
 
 
 class PatientThreads(ThreadWorker):  # type: ignore[misc]
@@ -28,4 +45,6 @@ class PatientThreads(ThreadWorker):  # type: ignore[misc]
     def handle_request(self, req: Any, conn: Any) -> Any:
         # The headers are here; the body is watched while it is read.
         WATCHDOG.end(conn.watched)
+        if isinstance(req.body.reader, ChunkedReader):
+            req.body.reader = Unquoting(req.body.reader)
         return super().handle_request(req, conn)

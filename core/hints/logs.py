@@ -48,6 +48,17 @@ class Naming(logging.Filter):
         return True
 
 
+class Unquoting(logging.Filter):
+    """gunicorn quotes what it cannot read of a request: a key in an odd header, or a body longer than was announced."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        said = record.getMessage()
+        if said.startswith("Invalid request from "):
+            # From where, and what was wrong.
+            record.msg, record.args = ": ".join(said.split(": ")[:2]), None
+        return True
+
+
 class _Discreet(logging.Formatter):
     """Tracebacks without what databases add to an error: the row that they refuse holds what people wrote."""
 

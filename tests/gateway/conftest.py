@@ -48,6 +48,7 @@ class Server:
     process: subprocess.Popen[bytes]
     # Threads that its server keeps once they have been needed.
     pool: int
+    log: Path
 
     def threads(self) -> int:
         """How many threads its worker has now."""
@@ -83,7 +84,7 @@ def served(name: str, pool: int = 0, **extra: str) -> Iterator[Server]:
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=output)
     try:
         until(lambda: _answers(int(port)) or process.poll() is not None, f"{name}: {log.read_text()}")
-        yield Server(f"http://127.0.0.1:{port}", process, pool)
+        yield Server(f"http://127.0.0.1:{port}", process, pool, log)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)

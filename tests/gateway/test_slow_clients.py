@@ -76,6 +76,32 @@ def test_a_body_that_trickles_holds_no_thread(request: pytest.FixtureRequest, pr
     assert not Call.objects.exists()
 
 
+@pytest.mark.parametrize("name", ["two_threads", "loop"])
+def test_what_cannot_be_read_of_a_request_is_not_written_down(
+    request: pytest.FixtureRequest, program: Program, name: str
+) -> None:
+    """A program that counts its body's bytes wrong, or sends in chunks what is in none, may do so with every prompt."""
+    server: Server = request.getfixturevalue(name)
+    secret = "wombat-lagoon-seventeen"
+    head = f"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nx-api-key: {program.secret}\r\n"
+    for sent in (
+        f"GET /healthz HTTP/1.1\r\nHost: localhost\r\nAuthorization Bearer {secret}\r\n\r\n",
+        f'{head}Content-Length: 9\r\n\r\n{{"text": {secret}\r\n\r\n',
+        f'{head}Transfer-Encoding: chunked\r\n\r\n{{"text": {secret}\r\n\r\n',
+        f"POST /p/ HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\ntext={secret}\r\n\r\n",
+    ):
+        with connected(server, sent.encode()) as client:
+            assert client.recv(4096).startswith(b"HTTP/1.1 40")
+            # Until it has dealt with what follows, too.
+            with contextlib.suppress(TimeoutError, ConnectionResetError):
+                while client.recv(4096):
+                    pass
+    log = server.log.read_text()
+    assert secret not in log
+    assert program.secret not in log
+    assert "Socket error" not in log
+
+
 def test_who_stops_reading_holds_no_thread(two_threads: Server, simulated: Simulator, program: Program) -> None:
     text = "[[simulate: long tokens=60000]] Tell me everything."
     body = httpx2.Request("POST", f"{two_threads.url}/v1/messages", json=question(text, max_tokens=64000)).read()
