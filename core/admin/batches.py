@@ -49,7 +49,7 @@ class StateFilter(admin.SimpleListFilter):
         if self.value() == "open":
             return queryset.exclude(status__in=Batch.OVER)
         if self.value() == "asks":
-            return queryset.filter(parts__state="asks").distinct()
+            return queryset.asking()  # type: ignore[attr-defined, no-any-return]
         if self.value() == "parked":
             return queryset.parked()  # type: ignore[attr-defined, no-any-return]
         return queryset.filter(status=self.value()) if self.value() else queryset

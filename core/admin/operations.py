@@ -13,11 +13,12 @@ from django.utils import timezone
 
 from core.admin.base import ModelAdmin, ReadOnly, page, require, signed_in
 from core.execution.breaker import states
+from core.jobs.alarms import asking_words
 from core.jobs.lateness import task_stands
 from core.jobs.pausing import pause, queue_names, resume
 from core.jobs.regular import TASKS, run_now
 from core.jobs.workers import WorkerStand, serving, workers_alive
-from core.models import RegularTask
+from core.models import Batch, RegularTask
 from core.operations import standing
 
 # Seconds after which the page asks how things stand now.
@@ -142,4 +143,6 @@ def _alarms(queues: list[standing.QueueStand], tasks: list[Any], alive: list[Wor
     else:
         said += [f"No worker takes from the queue «{name}»." for name, number in serving(alive).items() if not number]
     said += [f"The queue «{queue.name}» is stuck: its oldest waits too long." for queue in queues if queue.stuck]
+    if asking := Batch.objects.asking().count():
+        said.append(f"{asking_words(asking)}.")
     return said

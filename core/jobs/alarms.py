@@ -1,4 +1,4 @@
-"""Who is told, and once only, that calls were given up or that regular work stays behind?
+"""Who is told, and once only, that calls were given up, that batches want a decision or that regular work stays behind?
 
 Every worker looks, and so does the clock, for either may be what has stopped. What was told last is in the database.
 """
@@ -18,7 +18,7 @@ from django.db import Error, connection
 from django.utils import timezone
 
 from core.jobs.lateness import TaskStand, task_stands
-from core.models import Alarm, Call, User
+from core.models import Alarm, Batch, Call, User
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 LOOK_EVERY = 60.0
 # Longer than an e-mail takes to be sent, so that nobody else sends it meanwhile.
 SENDING = dt.timedelta(minutes=1)
-LETTERS, TASKS_LATE = "dead letters", "regular tasks"
+LETTERS, TASKS_LATE, ASKING = "dead letters", "regular tasks", "batches that ask"
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,9 @@ class Sight:
 
 
 def look_out() -> str:
-    """Look at both, and tell people what is new; answers in words what was told."""
-    seen = (of_letters(Call.objects.letters().count()), of_tasks(task_stands()))
+    """Look at all of it, and tell people what is new; answers in words what was told."""
+    asking = Batch.objects.asking().count()
+    seen = (of_letters(Call.objects.letters().count()), of_tasks(task_stands()), of_asking(asking))
     return "; ".join(words for sight in seen if (words := tell_once(sight))) or "nothing new"
 
 
@@ -89,6 +90,25 @@ def of_letters(number: int) -> Sight:
         f"{number} {are} given up: tried as often as may be, without an answer, and nobody has dealt with it yet.\n\n"
         "In the admin, «Given up» lists them by error, and runs them again or dismisses them.",
     )
+
+
+def of_asking(number: int) -> Sight:
+    """Of each more."""
+    title = asking_words(number)
+    return Sight(
+        ASKING,
+        number,
+        lambda told: min(told, number),
+        lambda told: number > told,
+        title,
+        f"{title}: nobody can tell whether Claude has some of the rows, so nothing more of them is sent or read "
+        "until somebody has looked.\n\nIn the admin, «Batches» lists them by the state «Waits for a person's "
+        "decision»; the page of each says how to decide.",
+    )
+
+
+def asking_words(number: int) -> str:
+    return f"{number} {'batch waits' if number == 1 else 'batches wait'} for a person's decision"
 
 
 def of_tasks(stands: Sequence[TaskStand]) -> Sight:

@@ -97,6 +97,10 @@ class BatchQuerySet(models.QuerySet["Batch"]):
         """Those of which something waits for the end of Claude's spend limit: a part, or a call where they are live."""
         return self.filter(Exists(_parked_part()) | Q(Exists(_parked_call()), live=True))
 
+    def asking(self) -> BatchQuerySet:
+        """Those of which a part waits for a person's decision."""
+        return self.filter(Exists(BatchPart.objects.filter(batch=OuterRef("pk"), state=BatchPart.State.ASKS)))
+
     def with_held_until(self) -> BatchQuerySet:
         """With `held_until`: when the first goes on that Claude's spend limit holds, None where it holds nothing."""
         part, call = _parked_part().order_by("next_at"), _parked_call().order_by("not_before")

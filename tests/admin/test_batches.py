@@ -6,10 +6,13 @@ from decimal import Decimal
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.core.mail import EmailMessage
 from django.test import Client
 from django.urls import reverse
 
 from core.batches.start import start
+from core.jobs.alarms import look_out
+from core.jobs.regular import known
 from core.models import Batch, BatchPart, Key, User
 from core.simulator.server import Simulator
 from tests.batches.conftest import tended
@@ -51,6 +54,24 @@ def test_what_waits_for_a_decision_is_found(client: Client, operator: User, batc
     BatchPart.objects.update(state=BatchPart.State.ASKS)
     assert page_of(batch) in client.get(f"{LIST}?state=asks").content.decode()
     assert f"--decide {batch.parts.get().marker}" in client.get(page_of(batch)).content.decode()
+
+
+def test_those_who_can_decide_are_told_of_it_once(
+    client: Client, operator: User, batch: Batch, mailoutbox: list[EmailMessage]
+) -> None:
+    BatchPart.objects.update(state=BatchPart.State.ASKS)
+    known()
+    told = look_out()
+    assert "told of batches that ask" in told
+    (mail,) = [each for each in mailoutbox if "decision" in each.subject]
+    assert mail.to == [operator.email]
+    assert "1 batch waits for a person's decision" in mail.subject
+    assert "batches that ask" not in look_out()
+    client.force_login(operator)
+    page = client.get(reverse("admin:core_operations")).content.decode()
+    assert "1 batch waits for a person&#x27;s decision." in page
+    BatchPart.objects.update(state=BatchPart.State.UNSENT)
+    assert "person&#x27;s decision" not in client.get(reverse("admin:core_operations")).content.decode()
 
 
 def test_an_operator_cancels_after_a_question(client: Client, operator: User, batch: Batch) -> None:
