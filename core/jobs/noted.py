@@ -70,7 +70,8 @@ class Noted:
     def shown(self) -> list[Execution]:
         """What runs and was told of; its signs of life have to be renewed."""
         with self._changing:
-            return [each for each in self._worker.executions.values() if each not in self._unseen]
+            # Copied at once: jobs that are no calls come and go without being told here.
+            return [each for each in list(self._worker.executions.values()) if each not in self._unseen]
 
     def write(self, lasting: float = LASTING) -> None:
         """Tell Redis in one round trip, of what runs as far as it has lasted so many seconds.

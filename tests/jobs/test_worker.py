@@ -20,6 +20,7 @@ import redis
 from django.db import IntegrityError, OperationalError, connection, connections
 from django_rq.workers import get_worker
 from pytest_django import Settings
+from rq.executions import Execution
 from rq.job import Job
 from rq.worker import BaseWorker, WorkerStatus
 
@@ -256,6 +257,20 @@ def test_redis_hears_only_of_calls_that_last_and_keeps_nothing_of_them(ask: Ask)
 
     assert not quick_redis().exists(long.key, long.worker_executions_key, Job.key_for(long.job_id))
     assert len(queue().started_job_registry) == 0
+
+
+def test_a_job_that_ends_while_the_worker_gives_a_sign_of_life_disturbs_nobody() -> None:
+    worker = made()
+
+    class Ending(Execution):
+        def __hash__(self) -> int:
+            worker.executions.pop("other", None)
+            return super().__hash__()
+
+    for name, kind in (("ending", Ending), ("other", Execution), ("third", Execution)):
+        worker.executions[name] = kind(name, "a-job", worker.connection, worker.name)
+
+    assert [each.id for each in worker._noted.shown()] == ["ending", "other", "third"]
 
 
 def test_what_redis_could_not_be_told_it_is_told_the_next_time(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
