@@ -23,9 +23,7 @@ from rq import worker_registration
 from rq.job import Job
 from rq.job_lifecycle import call_exception_handlers
 from rq.queue import Queue
-from rq.suspension import is_suspended
 from rq.timeouts import BaseDeathPenalty
-from rq.utils import as_text
 from rq.worker import BaseWorker, WorkerStatus
 
 from core.claude import client
@@ -35,10 +33,10 @@ from core.jobs.alarms import Lookout
 from core.jobs.dispatch import call_of, dispatch_again
 from core.jobs.noted import Noted
 from core.jobs.once import keep_few
-from core.jobs.pausing import Pauses
 from core.jobs.places import Places
 from core.jobs.regular import HOUSEKEEPING
 from core.jobs.sweeper import Sweeper
+from core.jobs.taking import Taking
 from core.live.outbox import outbox
 
 log = logging.getLogger(__name__)
@@ -50,10 +48,8 @@ TTL = 30
 NOTE = 0.25
 # Seconds until places that became free are filled, all of them at once.
 GATHER = 0.01
-# Seconds that a pop blocks, and while bulk has all its places; that an absent Redis is left alone, and that an answer
-# of Redis may take.
+# Seconds that a pop blocks; that an absent Redis is left alone, and that an answer of Redis may take.
 POP = 1
-SHORT_POP = 0.05
 PAUSE = 1.0
 ANSWER = 10
 # Seconds that handing back and taking leave may last, before the process ends without.
@@ -68,11 +64,6 @@ class Unhurried(BaseDeathPenalty):
 
     def cancel_death_penalty(self) -> None:
         pass
-
-
-def _name_of(job_id: bytes) -> str:
-    """Whatever somebody has put there: a name of no job is passed over like that of one that is gone."""
-    return job_id.decode(errors="replace")
 
 
 class CallWorker(BaseWorker):
@@ -92,8 +83,7 @@ class CallWorker(BaseWorker):
         # When it was asked to stop, and by when what runs has to have ended.
         self._asked_at, self._end_by = 0.0, math.inf
         self._over, self._left = threading.Event(), threading.Event()
-        self._looked_at = 0.0
-        self._pauses = Pauses()
+        self._taking = Taking(self.connection, self.queues, self._places)
         self._clean_from = time.monotonic() + 2 * BEAT
 
     def work(self, burst: bool = False, max_jobs: int | None = None, **options: Any) -> bool:  # type: ignore[override]
@@ -134,59 +124,13 @@ class CallWorker(BaseWorker):
         return started
 
     def _take(self, room: int, timeout: int | None) -> list[tuple[Queue, str]]:
-        """As many jobs as there is room for; where there are none, the first that comes within `timeout` seconds."""
         taken: list[tuple[Queue, str]] = []
         try:
-            if self._suspended():
-                time.sleep(PAUSE)
-                return []
-            self._pop(room, taken)
-            return taken or self._wait_for_one(timeout)
+            self._taking.take(taken, room, timeout)
         except redis.RedisError as error:
             self._redis_is_away(error)
         # What was popped until then is in no queue any more.
         return taken
-
-    def _pop(self, room: int, taken: list[tuple[Queue, str]]) -> None:
-        """From the first queue into all free places, from the others into those that are not kept for people."""
-        for queue in self._going_on():
-            most = room - len(taken) - (self._kept_for_people() if queue is not self.queues[0] else 0)
-            popped: Any = self.connection.lpop(queue.key, most) if most > 0 else None
-            taken += [(queue, _name_of(job_id)) for job_id in popped or ()]
-
-    def _wait_for_one(self, timeout: int | None) -> list[tuple[Queue, str]]:
-        if timeout is None:
-            return []
-        open_queues = {queue.key: queue for queue in self._open_queues()}
-        if not open_queues:
-            time.sleep(timeout)
-            return []
-        # Places that bulk may have can become free meanwhile.
-        patience = SHORT_POP if self._places.free <= self._kept_for_people() else timeout
-        popped: Any = self.connection.blpop(list(open_queues), patience)
-        return [(open_queues[as_text(popped[0])], _name_of(popped[1]))] if popped else []
-
-    def _kept_for_people(self) -> int:
-        """The last eighth of the places, so that bulk does not keep people waiting."""
-        return self._places.most // 8
-
-    def _open_queues(self) -> list[Queue]:
-        scarce = self._places.free <= self._kept_for_people()
-        return [queue for queue in self._going_on() if queue is self.queues[0] or not scarce]
-
-    def _going_on(self) -> list[Queue]:
-        """Those that nobody has paused."""
-        names = self._pauses.open([queue.name for queue in self.queues])
-        return [queue for queue in self.queues if queue.name in names]
-
-    def _suspended(self) -> bool:
-        """Whether somebody stopped all workers; looked at once a second."""
-        if time.monotonic() - self._looked_at < PAUSE:
-            return False
-        suspended = bool(is_suspended(self.connection))
-        if not suspended:
-            self._looked_at = time.monotonic()
-        return suspended
 
     def _start(self, queue: Queue, job_id: str) -> None:
         call_id = call_of(job_id)

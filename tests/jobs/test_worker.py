@@ -141,11 +141,11 @@ def test_bulk_leaves_places_free_for_people(ask: Ask, settings: Settings) -> Non
     worker, over = made(), threading.Event()
     for _ in range(6):
         worker._places.begin(lambda: over.wait(10))
-    assert len(worker._open_queues()) == 3
+    assert len(worker._taking._open_queues()) == 3
 
     worker._places.begin(lambda: over.wait(10))
 
-    assert [each.name for each in worker._open_queues()] == ["calls"]
+    assert [each.name for each in worker._taking._open_queues()] == ["calls"]
     bulk = ask(door=Call.Door.BULK)
     quick_redis().flushall()
     dispatch_again(bulk)
