@@ -30,8 +30,9 @@ def recover(call: Call) -> str:
     question to a classifier.
     """
     with transaction.atomic():
-        # As it is now: since it was found, its process may have sent it.
-        call.refresh_from_db(fields=_NEEDED, from_queryset=Call.objects.select_for_update(no_key=True))
+        # As it is now: since it was found, its process may have sent it, or have come back.
+        if not _locked(call):
+            return ""
         sent, asking = call.sent_at is not None, bool(call.classifying)
         again = may_be_recovered(call, billed=sent) and (not (sent or asking) or budgets.hold_another(call))
         end = call.give_back if again else partial(call.give_up, lost_error())
@@ -45,6 +46,15 @@ def recover(call: Call) -> str:
             book(call, Exchange(model=call.classifying, purpose=CostRecord.Purpose.CLASSIFICATION))
         budgets.settle(call.pk)
     return call.status
+
+
+def _locked(call: Call) -> bool:
+    """Whether it is lost still; then the object says what its row does, which nobody else changes by now."""
+    try:
+        call.refresh_from_db(fields=_NEEDED, from_queryset=Call.objects.lost().select_for_update(no_key=True))
+    except Call.DoesNotExist:
+        return False
+    return True
 
 
 def hand_back() -> list[Call]:

@@ -281,6 +281,26 @@ def test_a_killed_worker_leaves_no_more_held_than_it_may_have_spent(
         assert figures() == [(billed(call), most)]
 
 
+@pytest.mark.parametrize("came_back", [False, True])
+def test_of_several_sweepers_that_found_a_lost_call_one_alone_holds_for_its_next_try(
+    came_back: bool, ask: Ask, make: Make, simulator: Simulator, worst: Callable[..., Decimal]
+) -> None:
+    """Each worker has a sweeper, and all of them see it in the same second."""
+    most = worst()
+    make(amount=most * 10)
+    call = ask()
+    lost = Call.objects.claim(call.pk, dt.timedelta(seconds=-1))
+    assert lost is not None
+    assert lost.mark_sent("claude-haiku-5-5", "as the prompt says")
+    found = Call.objects.lost().get()
+    assert lost.renew_here(dt.timedelta(minutes=1)) if came_back else recover(lost) == Call.Status.QUEUED
+    held = figures()
+
+    assert recover(found) == ""
+
+    assert figures() == held == [(0, most * (1 if came_back else 2))]
+
+
 def test_a_worker_killed_before_it_sent_anything_costs_nothing(
     ask: Ask, make: Make, simulator: Simulator, worst: Callable[..., Decimal]
 ) -> None:
