@@ -26,6 +26,7 @@ from core.execution.recovery import recover
 from core.execution.settling import let_go_of_the_database
 from core.jobs.dispatch import dispatch_again, in_queue, job_id_of
 from core.models import Call, IdempotencyToken, clock
+from core.models.away import AWAY
 from core.models.calls import CallQuerySet
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ def recover_lost() -> int:
 def _recovered(call: Call) -> bool:
     try:
         return bool(recover(call))
-    except Error:
+    except AWAY:
         raise
     except Exception:
         # Whatever is wrong with it, the others are not to wait for it.

@@ -10,6 +10,7 @@ import pytest
 import redis
 from django.conf import settings as django_settings
 from django.core.management import call_command
+from django.db import DataError
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
@@ -84,8 +85,9 @@ def test_what_a_worker_has_taken_and_is_about_to_claim_is_not_queued_again(ask: 
     assert in_queue() == {job_id_of(call.pk)}
 
 
+@pytest.mark.parametrize("error", [ValueError, DataError])
 def test_one_that_cannot_be_recovered_holds_up_no_other(
-    ask: Ask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    error: type[Exception], ask: Ask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     calls = [ask() for _ in range(3)]
     for call in calls:
@@ -94,7 +96,7 @@ def test_one_that_cannot_be_recovered_holds_up_no_other(
 
     def and_stumbles(call: Call) -> str:
         if call.pk == odd:
-            raise ValueError("something that nobody thought of")
+            raise error("something that nobody thought of")
         return recover(call)
 
     monkeypatch.setattr(sweeper, "recover", and_stumbles)
