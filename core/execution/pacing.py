@@ -25,6 +25,8 @@ T = TypeVar("T")
 # Seconds in which an absent Redis is not asked again, and in which nothing is looked for where nothing was found.
 AWAY = 5.0
 QUIET = 1.0
+# Seconds for which all calls of a model are held at most.
+LONGEST_HOLD = 86_400.0
 # While most is left, what Claude says is passed on once in so many seconds.
 SELDOM = 1.0
 
@@ -71,9 +73,12 @@ def learn(model: str, headers: Mapping[str, str]) -> None:
 
 
 def slow_down(model: str, seconds: float) -> None:
-    """Nobody sends to `model` for so many seconds: what a 429 asks for. Afterwards they go one after another."""
+    """Nobody sends to `model` for so many seconds: what a 429 asks for. Afterwards they go one after another.
+
+    Not for longer than a day, of which nobody would hear: by then one call finds out whether it is still so.
+    """
     _noticed.quiet_until.pop(model, None)
-    _ask(lambda buckets: buckets.hold(model, max(0.0, seconds)))
+    _ask(lambda buckets: buckets.hold(model, min(max(0.0, seconds), LONGEST_HOLD)))
 
 
 def read(headers: Mapping[str, str]) -> Standing:

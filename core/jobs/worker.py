@@ -52,8 +52,8 @@ GATHER = 0.01
 POP = 1
 PAUSE = 1.0
 ANSWER = 10
-# Seconds that handing back and taking leave may last, before the process ends without.
-LEAVE = 10.0
+# Seconds that handing back and taking leave may last before the process ends without; a thousand calls take half of it.
+LEAVE = 30.0
 
 
 class Unhurried(BaseDeathPenalty):
@@ -103,8 +103,10 @@ class CallWorker(BaseWorker):
                 self._end_by = min(self._end_by, time.monotonic() + settings.SHUTDOWN_GRACE)
             self._drain()
         finally:
-            self._leave()
-            self._left.set()
+            try:
+                self._leave()
+            finally:
+                self._left.set()
         return bool(started)
 
     # --- taking and running jobs ---

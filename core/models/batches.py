@@ -104,7 +104,7 @@ class BatchQuerySet(models.QuerySet["Batch"]):
     def with_held_until(self) -> BatchQuerySet:
         """With `held_until`: when the first goes on that Claude's spend limit holds, None where it holds nothing."""
         part, call = _parked_part().order_by("next_at"), _parked_call().order_by("not_before")
-        calls = When(live=True, then=Subquery(call.values("not_before")[:1]))
+        calls = When(~Q(status__in=Batch.OVER), live=True, then=Subquery(call.values("not_before")[:1]))
         return self.annotate(held_until=Case(calls, default=Subquery(part.values("next_at")[:1])))
 
     def abandoned(self, now: dt.datetime) -> BatchQuerySet:

@@ -166,6 +166,12 @@ def test_without_redis_each_process_paces_itself(settings: Settings) -> None:
     assert pacing.wait_for(MODEL, 1, holder="a") > 4.9
 
 
+def test_nobody_but_the_call_itself_is_held_for_longer_than_a_day() -> None:
+    pacing.slow_down(MODEL, 30 * 86_400)
+
+    assert pacing.wait_for(MODEL, 10) == pytest.approx(86_400, abs=2)
+
+
 def test_what_redis_forgot_holds_nobody() -> None:
     pacing.slow_down(MODEL, 5)
     quick_redis().flushall()
