@@ -15,8 +15,9 @@ from core.live.relay import event_text, events
 from core.pages.access import visible_calls
 
 # Seconds after which a browser has to come anew and is asked who it is: a page may stay open for days, and whoever has
-# signed out since, or may not see the call any more, hears nothing more of it. And milliseconds until it comes.
-ASKED_ANEW, COMES_BACK = 300.0, 200
+# signed out since, or may not see the call any more, hears nothing more of it. And milliseconds until it comes then, and
+# until it does where the connection was lost: thousands are not to press a server that has only just come back.
+ASKED_ANEW, COMES_BACK, COMES_BACK_LOST = 300.0, 200, 3000
 
 
 def call_events(request: HttpRequest, call_id: uuid.UUID) -> HttpResponseBase:
@@ -38,6 +39,8 @@ async def _for_a_while(stream: AsyncGenerator[str]) -> AsyncIterator[str]:
     """The same, and `again` after a while: then the browser goes on behind the last word that it heard."""
     clock = asyncio.get_running_loop().time
     until = clock() + ASKED_ANEW
+    # A browser keeps to the last one that it was told, also on another connection.
+    yield f"retry: {COMES_BACK_LOST}\n"
     async with contextlib.aclosing(stream):
         async for piece in stream:
             yield piece
