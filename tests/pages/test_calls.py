@@ -413,7 +413,7 @@ def test_who_follows_for_long_is_asked_anew_who_it_is(
     status, stream = follow(member, call)
     assert status == 200
     assert stream.endswith('retry: 200\nevent: again\ndata: ""\n\n')
-    # A browser keeps what it was told last: else all that follow would press a server that is down, five times a second.
+    # A browser keeps what it was told last, and would ask a server that is down five times a second.
     assert stream.startswith("retry: 3000\n: open\n\n")
     Call.objects.filter(pk=call.pk).update(user=None)
     assert follow(member, call)[0] == 404
