@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sys
 import zlib
 from collections.abc import Iterator
 from itertools import chain, islice
@@ -47,8 +48,11 @@ def is_encrypted(data: bytes) -> bool:
 
 
 def _said(part: bytes) -> int:
-    """The most pages that stand below one node; 0 where no node tells."""
-    nodes = islice(_PAGES.finditer(part), _NODES)
+    """The most pages that stand below one node; 0 where none tells, and any number where they are too many."""
+    nodes = list(islice(_PAGES.finditer(part), _NODES + 1))
+    if len(nodes) > _NODES:
+        # The root, which knows, is often the last one.
+        return sys.maxsize
     return max((int(count) for node in nodes for count in _COUNT.findall(_dictionary(part, node))), default=0)
 
 

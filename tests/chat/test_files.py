@@ -124,6 +124,13 @@ def test_a_small_file_that_claims_millions_of_pages_takes_little_memory() -> Non
     assert most < 20_000_000
 
 
+def test_a_pdf_whose_tree_is_not_read_to_its_root_has_all_its_pages() -> None:
+    """Writers make the root last, and some hang up two pages or so at each node below it."""
+    pages = [b"<</Type/Page>>\nendobj\n"] * 1200
+    nodes = [b"1 0 obj<</Type/Pages/Count 2>>\nendobj\n"] * 600
+    assert pdf.pages_of(b"".join([*pages, *nodes, b"2 0 obj<</Type/Pages/Count 1200>>\nendobj\n"])) == 1200
+
+
 @pytest.mark.parametrize(
     ("name", "kept"),
     [("../../etc/passwd", "passwd"), ("C:\\a\\b.txt", "b.txt"), ('x"\r\nSet-Cookie: a', 'x"Set-Cookie: a'),
