@@ -15,8 +15,8 @@ from core.live.relay import event_text, events
 from core.pages.access import visible_calls
 
 # Seconds after which a browser has to come anew and is asked who it is: a page may stay open for days, and whoever has
-# signed out since, or may not see the call any more, hears nothing more of it. And milliseconds until it comes then, and
-# where the connection was lost: thousands are not to press a server that has only just come back.
+# signed out since, or may not see the call any more, hears nothing more of it. And milliseconds until it comes then,
+# and where the connection was lost: thousands are not to press a server that has only just come back.
 ASKED_ANEW, COMES_BACK, COMES_BACK_LOST = 300.0, 200, 3000
 
 
