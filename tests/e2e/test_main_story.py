@@ -260,8 +260,12 @@ def test_who_is_signed_out_meanwhile_loses_nothing_they_wrote(page: Page, instal
     page.locator("#text").press("Enter")
     expect(page.locator(".turn [data-text]")).to_have_text(re.compile(r"\S.{20,}", re.DOTALL))
 
-    # An answer that nobody may see any more gives way to the page on which one signs in.
+    # An answer that nobody may see any more gives way to the page on which one signs in, but not with what is written.
+    page.locator("#text").fill("And of the snow?")
     page.context.clear_cookies(name="sessionid")
+    expect(page.locator(".turn [data-lost]")).to_be_visible()
+    expect(page.locator("#text")).to_have_value("And of the snow?")
+    page.locator("#text").fill("")
     page.wait_for_url(re.compile(r"/login/\?next=/chat/[0-9a-f-]{36}/"), timeout=60_000)
 
 

@@ -2,6 +2,9 @@
 (() => {
   "use strict";
 
+  // What somebody has written and not sent would be gone where the page loads anew.
+  const unsent = () => [...document.querySelectorAll("textarea, input[type=file]")].some((field) => field.value !== field.defaultValue);
+
   function watch(box) {
     const announce = document.getElementById("announce");
     const words = JSON.parse(document.getElementById("state-words").textContent);
@@ -31,8 +34,8 @@
 
     async function fetched() {
       const answer = await fetch(box.dataset.result, { headers: { "HX-Request": "true" }, credentials: "same-origin" });
-      // Who has signed out meanwhile is led to where one signs in, by the page itself.
-      if (answer.status === 404 || answer.redirected) window.location.reload();
+      // Who has signed out meanwhile is led to where one signs in, by the page itself, or by sending what is written.
+      if (answer.status === 404 || (answer.redirected && !unsent())) window.location.reload();
       if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
       const holder = document.createElement("template");
       holder.innerHTML = await answer.text();
