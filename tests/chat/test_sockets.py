@@ -89,6 +89,20 @@ def browser(ready_made: None, member: User, server: Server, opened: Open) -> Ope
     return open_one
 
 
+def said_twice(open_one: Open) -> str:
+    """Say something, lose the connection, and say it again by another one; answers how that ended."""
+    socket = open_one("format=events")
+    conversation = socket.event()["conversation"]
+    socket.tell("message", text="Once.", id="a")
+    socket.until("ended")
+    socket.drop()
+    again = open_one(f"format=events&conversation={conversation}")
+    again.event()
+    again.tell("message", text="Once.", id="a")
+    status: str = again.until("ended")[-1]["status"]
+    return status
+
+
 class TestText:
     def test_text_goes_in_and_text_comes_out(self, program: Open, worker: None, key: tuple[Key, str]) -> None:
         socket = program()
@@ -255,15 +269,7 @@ class TestKeys:
         self, program: Open, key: tuple[Key, str], worker: None
     ) -> None:
         Key.objects.filter(pk=key[0].pk).update(requests_per_minute=1)
-        socket = program("format=events")
-        conversation = socket.event()["conversation"]
-        socket.tell("message", text="One", id="a")
-        socket.until("ended")
-        socket.drop()
-        again = program(f"format=events&conversation={conversation}")
-        again.event()
-        again.tell("message", text="One", id="a")
-        assert again.until("ended")[-1]["status"] == "succeeded"
+        assert said_twice(program) == "succeeded"
         assert Call.objects.count() == 1
 
     def test_a_key_finds_its_own_conversations_only(self, program: Open, worker: None, port: int, member: User) -> None:
@@ -328,16 +334,7 @@ class TestSessions:
         assert not Call.objects.exists()
 
     def test_saying_it_again_after_a_lost_connection_says_it_once(self, browser: Open, worker: None) -> None:
-        socket = browser()
-        conversation = socket.event()["conversation"]
-        socket.tell("message", text="Once.", id="a")
-        socket.until("ended")
-        socket.drop()
-
-        again = browser(f"format=events&conversation={conversation}")
-        again.event()
-        again.tell("message", text="Once.", id="a")
-        assert again.until("ended")[-1]["status"] == "succeeded"
+        assert said_twice(browser) == "succeeded"
         assert Call.objects.count() == 1
 
     def test_hearing_goes_on_behind_the_last_piece(self, browser: Open, worker: None) -> None:
